@@ -4,6 +4,7 @@
  * `main.ts` and `serve.ts` end with them; docs/running.md has the table. Invariant: a code has one meaning.
  */
 import { MqttError } from '@recado/protocol'
+import type { MosquittoVersion } from './config/log.ts'
 import { ConfigError } from './config/parse.ts'
 
 export const ExitCode = {
@@ -31,9 +32,13 @@ export async function openingAccess<T>(open: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Exit code for a start that has failed, or a configuration that has been checked. */
-export function exitCodeOf(error: unknown): number {
+/**
+ * Exit code for a start that has failed, or a configuration that has been checked. A file or setting of TLS that cannot be used is a
+ * fault of the configuration, but not for Mosquitto, which finds it when it opens the listener.
+ */
+export function exitCodeOf(error: unknown, asMosquitto: MosquittoVersion | null = null): number {
   if (error instanceof Error && ofAccess.has(error)) return ExitCode.Access
+  if (error instanceof ConfigError && error.fault?.kind === 'tls' && asMosquitto !== null) return ExitCode.Failure
   if (error instanceof ConfigError) return ExitCode.Configuration
   if (error instanceof MqttError && error.code === 'ERR_RECADO_ENVIRONMENT') return ExitCode.Configuration
   if (error instanceof MqttError && error.code === 'ERR_RECADO_PID_FILE') return ExitCode.PidFile

@@ -5,10 +5,10 @@
  * to; a line that repeats an earlier one is left out, with a warning, as in Mosquitto.
  */
 import { isTopicFilter } from '@recado/protocol'
-import type { Setting } from './parse.ts'
+import type { FaultKind, Setting } from './parse.ts'
 
 /** Callback for a fault in a section, with the setting whose line it is. */
-export type Fault = (setting: Setting, what: string) => void
+export type Fault = (setting: Setting, what: string, kind?: FaultKind) => void
 
 export interface BridgeTopic {
   /** Pattern; '' maps one topic to one, by the prefixes alone. */
@@ -33,7 +33,11 @@ export function topicsFrom(
   warnings: string[],
 ): BridgeTopic[] {
   if (settings.length === 0)
-    fault(head, 'has no topic: say topic PATTERN [out|in|both [QOS [LOCAL-PREFIX [REMOTE-PREFIX]]]] below it')
+    fault(
+      head,
+      'has no topic: say topic PATTERN [out|in|both [QOS [LOCAL-PREFIX [REMOTE-PREFIX]]]] below it',
+      'no-topic',
+    )
   const topics: BridgeTopic[] = []
   for (const setting of settings) {
     const topic = topicFrom(setting, fault)

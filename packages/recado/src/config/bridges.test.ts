@@ -14,7 +14,7 @@ function faults(lines: string): string[] {
 }
 function faultsOf(text: string): string[] {
   const parsed = parseConfigFile('a.conf', { read: () => text, list: () => [] })
-  return bridgesFrom(parsed.bridges, [], 'edge').faults.map((line) => line.replace('a.conf:', ''))
+  return bridgesFrom(parsed.bridges, [], 'edge').faults.map(({ message }) => message.replace('a.conf:', ''))
 }
 
 test('a bridge of three lines has the defaults of Mosquitto', () => {

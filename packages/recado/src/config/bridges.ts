@@ -120,8 +120,8 @@ const RESTART_SECONDS_MAX = 3600
 export interface ReadBridges {
   /** Bridges without a fault. */
   readonly bridges: readonly BridgeConfig[]
-  /** Faults of the others, one line each, in the order of the file. */
-  readonly faults: readonly string[]
+  /** Faults of the others, in the order of the file. */
+  readonly faults: readonly ConfigError[]
 }
 
 /** Reads all bridges of a configuration. `machine` is the name that Client Identifiers begin with. */
@@ -130,8 +130,9 @@ export function bridgesFrom(blocks: readonly Block[], warnings: string[], machin
   const wrong = new Set<Block>()
   const faultIn =
     (block: Block): Fault =>
-    ({ file, line, name }, what) => {
-      faults.push(new ConfigError(file, line, `${name} ${what}`))
+    ({ file, line, name }, what, kind) => {
+      const fault = kind === undefined ? null : { kind, name, value: '' }
+      faults.push(new ConfigError(file, line, `${name} ${what}`, fault))
       wrong.add(block)
     }
   const bridges = blocks.map((block) => new Section(block, faultIn(block), warnings, machine).read())
@@ -140,7 +141,7 @@ export function bridgesFrom(blocks: readonly Block[], warnings: string[], machin
   const inOrder = faults.sort((a, b) => (a.file === b.file ? a.line - b.line : 0))
   return {
     bridges: bridges.filter((_, index) => !wrong.has(blocks[index]!)),
-    faults: inOrder.map(({ message }) => message),
+    faults: inOrder,
   }
 }
 
@@ -303,7 +304,7 @@ class Section {
   #addresses(head: Setting): BridgeAddress[] {
     const setting = this.#last('address')
     if (setting === undefined) {
-      this.#fault(head, 'has no address: say address HOST:PORT below it')
+      this.#fault(head, 'has no address: say address HOST:PORT below it', 'no-address')
       return []
     }
     const port = this.#cloud?.port ?? DEFAULT_PORT
@@ -372,8 +373,8 @@ class Section {
     const isByDefault = this.#last('bridge_tls_use_os_certs') === undefined && (cafile ?? capath ?? key) !== undefined
     const useOsCertificates = !isByDefault && this.#truth('bridge_tls_use_os_certs')
     const certificates = cafile ?? capath ?? certfile ?? keyfile
-    if (key !== undefined && identity === undefined) this.#fault(key, 'needs bridge_identity as well')
-    if (identity !== undefined && key === undefined) this.#fault(identity, 'needs bridge_psk as well')
+    if (key !== undefined && identity === undefined) this.#fault(key, 'needs bridge_identity as well', 'no-identity')
+    if (identity !== undefined && key === undefined) this.#fault(identity, 'needs bridge_psk as well', 'no-psk')
     if (key !== undefined && !/^[0-9a-fA-F]+$/.test(key.value as string)) {
       this.#fault(key, 'is not hex digits')
     }

@@ -11,7 +11,7 @@ function faultOf(text: string): string | null {
     throw Object.assign(new Error('there is no such folder'), { code: 'ENOENT' })
   }
   try {
-    return loadConfig(command, { read: () => text, list }).bridgeFaults[0] ?? null
+    return loadConfig(command, { read: () => text, list }).bridgeFaults[0]?.message ?? null
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     return error.message

@@ -15,16 +15,51 @@ import { MqttError } from '@recado/protocol'
 import { findOption, type Option, optionNames } from './schema.ts'
 import { didYouMean } from './suggest.ts'
 
+/** Kind of a fault that Mosquitto has words for (`mosquitto-errors.ts`). */
+export type FaultKind =
+  | 'unknown'
+  | 'empty'
+  | 'invalid'
+  | 'duplicate'
+  | 'not-a-number'
+  | 'out-of-range'
+  | 'too-long'
+  | 'duration'
+  | 'needs-listener'
+  | 'needs-bridge'
+  | 'needs-plugin'
+  | 'too-late'
+  | 'no-socket-path'
+  | 'has-wildcard'
+  | 'no-closing-quote'
+  | 'no-address'
+  | 'no-topic'
+  | 'no-identity'
+  | 'no-psk'
+  /** Files and settings of TLS, which Mosquitto looks at when it opens the listener. */
+  | 'tls'
+
+export interface OptionFault {
+  readonly kind: FaultKind
+  /** Option as it was written. */
+  readonly name: string
+  /** Its value, or the part of it that is wrong; '' for none. */
+  readonly value: string
+}
+
 /** Fault with its place. `message` is one line: `file:line: what`. */
 export class ConfigError extends MqttError {
   override name: string = 'ConfigError'
   readonly file: string
   /** Line number, from 1; 0 when the file as a whole is meant. */
   readonly line: number
-  constructor(file: string, line: number, what: string) {
+  /** Kind of the fault; null for one that Mosquitto has no words for. */
+  readonly fault: OptionFault | null
+  constructor(file: string, line: number, what: string, fault: OptionFault | null = null) {
     super('ERR_RECADO_CONFIG', line > 0 ? `${file}:${line}: ${what}` : `${file}: ${what}`)
     this.file = file
     this.line = line
+    this.fault = fault
   }
 }
 
@@ -135,7 +170,7 @@ class Parser implements ParsedFile {
     for (let index = 0; index < lines.length; index++) {
       const line = contentOf(lines[index]!, path, index + 1)
       if (line === null) continue
-      const setting = parseLine(line, path, index + 1)
+      const setting = parseLine(line, path, index + 1, bridge !== null)
       this.#noteIgnoredWords(setting)
       const { option } = setting
       if (option.name === 'include_dir') {
@@ -168,7 +203,12 @@ class Parser implements ParsedFile {
   #add(setting: Setting, listener: Block, bridge: Block | null): void {
     const { option, file, line } = setting
     if (option.belowListener === true && listener.kind !== 'listener') {
-      throw new ConfigError(file, line, `${setting.name} belongs below a "listener" line`)
+      throw new ConfigError(
+        file,
+        line,
+        `${setting.name} belongs below a "listener" line`,
+        faultOf('needs-listener', setting.name),
+      )
     }
     if (option.refused !== undefined && String(setting.value) !== option.default) {
       throw new ConfigError(file, line, `${setting.name}: ${option.refused}`)
@@ -181,6 +221,7 @@ class Parser implements ParsedFile {
           file,
           line,
           `${option.name} stands already at ${before.file}:${before.line}: remove one of them`,
+          faultOf('duplicate', setting.name),
         )
       }
       this.warnings.push(
@@ -198,11 +239,13 @@ class Parser implements ParsedFile {
       case 'listener':
         return listener
       case 'bridge':
-        if (bridge === null) throw new ConfigError(file, line, `${name} belongs below a "connection" line`)
-        return bridge
+        return bridge!
       case 'plugin':
         if (option.name === 'plugin') this.#pluginBlock = this.#blockOfPlugin(name, listener)
-        if (this.#pluginBlock === null) throw new ConfigError(file, line, `${name} belongs below a "plugin" line`)
+        if (this.#pluginBlock === null) {
+          const what = `${name} belongs below a "plugin" line`
+          throw new ConfigError(file, line, what, faultOf('needs-plugin', name))
+        }
         return this.#pluginBlock
       case 'security':
         if (name.startsWith('listener_')) return listener
@@ -211,7 +254,8 @@ class Parser implements ParsedFile {
       default:
         if (option.name === 'per_listener_settings') {
           if (this.#securitySeen && setting.value === true) {
-            throw new ConfigError(file, line, 'per_listener_settings must stand before all options that it is about')
+            const what = 'per_listener_settings must stand before all options that it is about'
+            throw new ConfigError(file, line, what, faultOf('too-late', name))
           }
           this.#perListenerSettings = setting.value === true
         }
@@ -267,20 +311,29 @@ function contentOf(text: string, file: string, number: number): string | null {
   return line
 }
 
-/** Parses one line that is neither empty nor a comment. */
-function parseLine(line: string, file: string, number: number): Setting {
+const faultOf = (kind: FaultKind, name: string, value: string = ''): OptionFault => ({ kind, name, value: shown(value) })
+
+/** Function that throws the error about the option of a line. */
+type Fail = (what: string, kind?: FaultKind, value?: string) => never
+
+/** Parses one line that is neither empty nor a comment. `isBelowBridge`: options of a bridge have a place here. */
+function parseLine(line: string, file: string, number: number, isBelowBridge: boolean): Setting {
   const end = line.search(/[ \t]/)
   const name = end === -1 ? line : line.slice(0, end)
   const text = end === -1 ? '' : line.slice(end).trim()
   if (line[end] === '\t') throw new ConfigError(file, number, `a tab stands after ${shown(name)}: only blanks may`)
   const option = findOption(name)
   if (option === undefined) {
-    throw new ConfigError(file, number, `unknown option "${shown(name)}"${didYouMean(name, optionNames)}`)
+    const what = `unknown option "${shown(name)}"${didYouMean(name, optionNames)}`
+    throw new ConfigError(file, number, what, faultOf('unknown', shown(name)))
   }
-  const fail = (what: string): never => {
-    throw new ConfigError(file, number, `${name} ${what}`)
+  const fail: Fail = (what, kind, value) => {
+    throw new ConfigError(file, number, `${name} ${what}`, kind === undefined ? null : faultOf(kind, name, value))
   }
-  if (text === '') fail('needs a value')
+  if (option.scope === 'bridge' && option.name !== 'connection' && !isBelowBridge) {
+    fail('belongs below a "connection" line', 'needs-bridge')
+  }
+  if (text === '') fail('needs a value', 'empty')
   const value = parseValue(option, text, fail)
   const ignored = takesOneWord(option)
     ? withoutComment(text.split(/[ \t]+/)).slice(option.type === 'listener' ? 2 : 1)
@@ -311,30 +364,31 @@ const secondsPerUnit: Record<string, number> = {
   y: 365 * 86_400,
 }
 
-function parseValue(option: Option, text: string, fail: (what: string) => never): Value {
+function parseValue(option: Option, text: string, fail: Fail): Value {
   if (option.type === 'text') {
     const { bytesMax = Number.POSITIVE_INFINITY } = option
     const bytes = Buffer.byteLength(text)
-    return bytes <= bytesMax ? text : fail(`may have ${bytesMax} bytes, not ${bytes}`)
+    return bytes <= bytesMax ? text : fail(`may have ${bytesMax} bytes, not ${bytes}`, 'too-long', text)
   }
   // A Topic Filter may begin with #; everywhere else a # begins a comment.
-  if (TOPIC_LINES.has(option.name)) return topicWords(text)
+  if (TOPIC_LINES.has(option.name)) return topicWords(text, fail)
   const words = withoutComment(text.split(/[ \t]+/))
   const word = words[0]
-  if (word === undefined) return fail('needs a value')
+  if (word === undefined) return fail('needs a value', 'empty')
   switch (option.type) {
     case 'boolean':
       if (word === 'true' || word === '1') return true
       if (word === 'false' || word === '0') return false
-      return fail(`must be true or false, not "${shown(word)}"`)
+      return fail(`must be true or false, not "${shown(word)}"`, 'invalid', word)
     case 'integer':
       return parseInteger(option, word, fail)
     case 'choice':
       if (option.choices!.includes(word)) return word
-      return fail(`must be one of ${option.choices!.join(', ')}, not "${shown(word)}"`)
+      return fail(`must be one of ${option.choices!.join(', ')}, not "${shown(word)}"`, 'invalid', word)
     case 'duration': {
       const seconds = secondsOf(word)
-      return seconds > 0 ? seconds : fail(`must be a number and one of s h d w m y, as in 14d, not "${shown(word)}"`)
+      if (seconds > 0) return seconds
+      return fail(`must be a number and one of s h d w m y, as in 14d, not "${shown(word)}"`, 'duration', word)
     }
     case 'listener':
       return parseListener(words, fail)
@@ -345,7 +399,7 @@ function parseValue(option: Option, text: string, fail: (what: string) => never)
       const list = words.flatMap((each) => each.split(',')).filter((each) => each !== '')
       const wrong = list.find((each) => !option.choices!.includes(each))
       if (wrong === undefined && list.length > 0) return list
-      return fail(`must be of ${option.choices.join(', ')}, not "${shown(wrong ?? text)}"`)
+      return fail(`must be of ${option.choices.join(', ')}, not "${shown(wrong ?? text)}"`, 'invalid', wrong ?? text)
     }
     default:
       return option.type satisfies never
@@ -358,15 +412,19 @@ export function secondsOf(text: string): number {
   return match === null ? 0 : Number(match[1]) * secondsPerUnit[match[2]!]!
 }
 
-function parseInteger(option: Option, word: string, fail: (what: string) => never): number {
+function parseInteger(option: Option, word: string, fail: Fail): number {
   const { min = Number.MIN_SAFE_INTEGER, max = 2_147_483_647, unit } = option
   // Hexadecimal as in Mosquitto 2.1.
   const value = /^(?:[-+]?\d{1,16}|0[xX][\da-fA-F]{1,13})$/.test(word) ? Number(word) : Number.NaN
-  if (Number.isNaN(value)) return fail(`must be a whole number${unit ? ` of ${unit}` : ''}, not "${shown(word)}"`)
+  if (Number.isNaN(value)) {
+    return fail(`must be a whole number${unit ? ` of ${unit}` : ''}, not "${shown(word)}"`, 'not-a-number', word)
+  }
   if (value < min && option.raise) return min
   if (value < min || value > max) {
     return fail(
       option.min === undefined ? `must be at most ${max}, not ${value}` : `must be from ${min} to ${max}, not ${value}`,
+      'out-of-range',
+      String(value),
     )
   }
   return value
@@ -375,11 +433,14 @@ function parseInteger(option: Option, word: string, fail: (what: string) => neve
 /** Length of `sun_path` of Linux, without its last zero. */
 const SOCKET_PATH_BYTES_MAX = 107
 
-function parseListener(words: readonly string[], fail: (what: string) => never): ListenerValue {
+function parseListener(words: readonly string[], fail: Fail): ListenerValue {
   const [portWord = '', address = null] = words
   const port = /^\d{1,5}$/.test(portWord) ? Number(portWord) : -1
-  if (port < 0 || port > 65_535) return fail(`needs a port from 0 to 65535, not "${shown(portWord)}"`)
-  if (port === 0 && address === null) return fail('0 needs the path of a unix socket')
+  if (port < 0 || port > 65_535) {
+    const kind = /^\d+$/.test(portWord) ? 'out-of-range' : 'not-a-number'
+    return fail(`needs a port from 0 to 65535, not "${shown(portWord)}"`, kind, portWord)
+  }
+  if (port === 0 && address === null) return fail('0 needs the path of a unix socket', 'no-socket-path')
   if (port === 0 && Buffer.byteLength(address!) > SOCKET_PATH_BYTES_MAX) {
     return fail(
       `0: the path of a unix socket has at most ${SOCKET_PATH_BYTES_MAX} bytes, this one ${Buffer.byteLength(address!)}`,
@@ -390,26 +451,29 @@ function parseListener(words: readonly string[], fail: (what: string) => never):
   return { port, address }
 }
 
+/** Options with a Topic Filter, which may begin with #. */
+const TOPIC_LINES: ReadonlySet<string> = new Set(['topic', 'topic_rewrite', 'auto_subscribe'])
+
 /**
  * Words of a bridge's `topic`. The pattern may stand in quotes, with blanks in it, as in Mosquitto 2.1; `""` is the
  * empty one.
  */
-/** Options with a Topic Filter, which may begin with #. */
-const TOPIC_LINES: ReadonlySet<string> = new Set(['topic', 'topic_rewrite', 'auto_subscribe'])
-
-function topicWords(text: string): readonly string[] {
+function topicWords(text: string, fail: Fail): readonly string[] {
   const end = text.startsWith('"') ? text.indexOf('"', 1) : -1
+  if (text.startsWith('"') && end === -1) {
+    return fail('has no quote at the end of the topic: add one', 'no-closing-quote', text.split(/[ \t]+/).at(-1))
+  }
   const isQuoted = end !== -1 && ['', ' ', '\t'].includes(text.charAt(end + 1))
   const rest = isQuoted ? text.slice(end + 1).trim() : text
   const words = rest === '' ? [] : rest.split(/[ \t]+/)
   return isQuoted ? [text.slice(1, end), ...words] : words
 }
 
-function parseDestination(words: readonly string[], fail: (what: string) => never): readonly string[] {
+function parseDestination(words: readonly string[], fail: Fail): readonly string[] {
   const [kind = '', ...rest] = words
   if (kind === 'file') return rest.length > 0 ? ['file', rest.join(' ')] : fail('file needs a path')
   if (!['stdout', 'stderr', 'none', 'syslog', 'topic', 'dlt'].includes(kind)) {
-    return fail(`must be one of stdout, stderr, file, none, syslog, topic, dlt, not "${shown(kind)}"`)
+    return fail(`must be one of stdout, stderr, file, none, syslog, topic, dlt, not "${shown(kind)}"`, 'invalid', kind)
   }
   // Further words are ignored, as in Mosquitto: a tutorial has `log_dest topic $SYS/broker/log`.
   return [kind]

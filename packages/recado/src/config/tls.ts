@@ -9,7 +9,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { checkTls, TlsError, type TlsOptions, tlsWarnings, type UsernameSource } from '@recado/broker'
 import { parsePskFile } from '../psk-file.ts'
-import { type Block, ConfigError, type Setting, unreadable } from './parse.ts'
+import { type Block, ConfigError, type OptionFault, type Setting, unreadable } from './parse.ts'
 
 /** Settings as they were given; each knows its line. */
 export interface TlsConfig {
@@ -18,6 +18,12 @@ export interface TlsConfig {
   readonly psk: { readonly hint: Setting; readonly file: Setting | null } | null
   readonly settings: ReadonlyMap<string, Setting>
 }
+
+const ofTls = ({ name, value }: Pick<Setting, 'name' | 'value'>): OptionFault => ({
+  kind: 'tls',
+  name,
+  value: String(value),
+})
 
 const OPTIONS: readonly string[] = [
   'certfile',
@@ -155,7 +161,9 @@ export function readTls({ certificate, psk, settings }: TlsConfig): ReadTls {
   // Also without client certificates: an intermediate in it is sent with our own certificate, as OpenSSL does it.
   if (certificate !== null && (settings.has('cafile') || settings.has('capath'))) options.ca = authoritiesFrom(settings)
   const crl = settings.get('crlfile')
-  if (crl !== undefined && requiresCertificate) options.crl = contentOf(crl)
+  // Read in any case: a file that is missing is a mistake, also where it would have no effect.
+  const revoked = crl === undefined ? null : contentOf(crl)
+  if (revoked !== null && requiresCertificate) options.crl = revoked
   const dhparam = settings.get('dhparamfile')
   if (dhparam !== undefined) options.dhparam = contentOf(dhparam)
   const ciphers = settings.get('ciphers')
@@ -182,7 +190,7 @@ export function located<T>(settings: ReadonlyMap<string, Setting>, use: () => T)
   } catch (error) {
     if (!(error instanceof TlsError)) throw error
     const { file, line, name, value } = placeOf(settings, error.option)
-    throw new ConfigError(file, line, `${name} ${String(value)}: ${error.message}`)
+    throw new ConfigError(file, line, `${name} ${String(value)}: ${error.message}`, ofTls({ name, value }))
   }
 }
 
@@ -196,7 +204,8 @@ function contentOf(setting: Setting): string {
   try {
     return readFileSync(setting.value as string, 'latin1')
   } catch (error) {
-    throw new ConfigError(setting.file, setting.line, `${setting.name} ${setting.value} ${unreadable(error)}`)
+    const what = `${setting.name} ${setting.value} ${unreadable(error)}`
+    throw new ConfigError(setting.file, setting.line, what, setting.name === 'psk_file' ? null : ofTls(setting))
   }
 }
 
@@ -214,14 +223,16 @@ function authoritiesFrom(settings: ReadonlyMap<string, Setting>): string[] {
       if (text.includes('-----BEGIN CERTIFICATE-----')) texts.push(text)
     }
   } catch (error) {
-    throw new ConfigError(folder.file, folder.line, `capath ${path} ${unreadable(error)}`)
+    throw new ConfigError(folder.file, folder.line, `capath ${path} ${unreadable(error)}`, ofTls(folder))
   }
-  if (texts.length === 0)
-    throw new ConfigError(folder.file, folder.line, `capath ${path} has no certificate: put PEM files there`)
+  if (texts.length === 0) {
+    const what = `capath ${path} has no certificate: put PEM files there`
+    throw new ConfigError(folder.file, folder.line, what, ofTls(folder))
+  }
   return texts
 }
 
-function versionFrom({ file, line, value }: Setting, warnings: string[]): 'TLSv1.2' | 'TLSv1.3' {
+function versionFrom({ file, line, name, value }: Setting, warnings: string[]): 'TLSv1.2' | 'TLSv1.3' {
   switch (String(value).toLowerCase()) {
     case 'tlsv1.3':
       return 'TLSv1.3'
@@ -234,6 +245,11 @@ function versionFrom({ file, line, value }: Setting, warnings: string[]): 'TLSv1
       )
       return 'TLSv1.2'
     default:
-      throw new ConfigError(file, line, `tls_version must be tlsv1.2 or tlsv1.3, not "${value}"`)
+      throw new ConfigError(
+        file,
+        line,
+        `tls_version must be tlsv1.2 or tlsv1.3, not "${value}"`,
+        ofTls({ name, value }),
+      )
   }
 }

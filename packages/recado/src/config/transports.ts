@@ -148,7 +148,10 @@ function mountPointFrom(block: Block): string {
   const setting = last(block, 'mount_point')
   if (setting === undefined) return ''
   const value = setting.value as string
-  if (/[+#\0]/.test(value)) throw new ConfigError(setting.file, setting.line, 'mount_point may not have + or #')
+  if (/[+#\0]/.test(value)) {
+    const fault = { kind: 'has-wildcard', name: setting.name, value } as const
+    throw new ConfigError(setting.file, setting.line, 'mount_point may not have + or #', fault)
+  }
   return value
 }
 

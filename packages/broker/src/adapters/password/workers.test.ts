@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { makeLoginQueue } from '../../login-queue.ts'
 import { newHash, type PasswordHash, parseHash } from './hash.ts'
@@ -78,4 +81,17 @@ test('where more passwords are wrong than may be, the next is answered busy with
   assert.equal(pool.isRefusing('[2001:db8::2]:1'), true)
   assert.equal(await pool.check('[2001:db8::2]:1', hash, bytes('a')), 'busy')
   assert.equal(await pool.check('[2001:db8:1::2]:1', hash, bytes('a')), 'right')
+})
+
+test('a working folder that has been removed keeps nobody from logging in', {
+  skip: process.platform === 'win32',
+}, async (context) => {
+  const before = process.cwd()
+  context.after(() => process.chdir(before))
+  const folder = mkdtempSync(join(tmpdir(), 'recado-removed-'))
+  process.chdir(folder)
+  rmdirSync(folder)
+  assert.throws(() => process.cwd(), { code: 'ENOENT' })
+  const pool = workers(context, { threads: 1 })
+  assert.equal(await pool.check('x', await hashed('a'), bytes('a')), 'right')
 })

@@ -7,7 +7,7 @@
  * work; each check is answered exactly once.
  */
 import { availableParallelism } from 'node:os'
-import { Worker } from 'node:worker_threads'
+import { isMainThread, Worker } from 'node:worker_threads'
 import type { LoginQueue, MakeLoginQueue } from '../../ports.ts'
 import { Answer } from './answer.ts'
 import { costOf, type PasswordHash } from './hash.ts'
@@ -195,6 +195,7 @@ export class HashWorkers {
 
   #start(): Thread | null {
     if (this.#idle.length + this.#busy.size >= this.#options.threads) return null
+    leaveRemovedFolder()
     const answers = new Uint8Array(new SharedArrayBuffer(BATCH_JOBS_MAX))
     const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: answers })
     const thread: Thread = { worker, answers, checks: [], left: 0 }
@@ -220,5 +221,19 @@ export class HashWorkers {
     }
     thread.checks.length = 0
     this.#schedule()
+  }
+}
+
+/**
+ * Leaves a working folder that has been removed: no thread starts there, so no client could log in any more. Nothing is found there
+ * by a relative path, and nothing can be made.
+ */
+function leaveRemovedFolder(): void {
+  if (!isMainThread) return
+  try {
+    process.cwd()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    process.chdir('/')
   }
 }
