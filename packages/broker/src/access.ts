@@ -35,7 +35,7 @@ import { makeLoginQueue } from './login-queue.ts'
 import type { ClientInfo, ConnectDecision, ConnectRequest } from './ports.ts'
 
 export type { AclDecision, AclRule } from './adapters/acl/rules.ts'
-export { SCRAM_SECRET } from './adapters/password/file.ts'
+export { type DamagedLine, SCRAM_SECRET } from './adapters/password/file.ts'
 export type { HashKind } from './adapters/password/hash.ts'
 export { hashKinds, newHash as passwordHash } from './adapters/password/hash.ts'
 export type { HashWorkersOptions } from './adapters/password/workers.ts'

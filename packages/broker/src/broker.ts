@@ -96,8 +96,8 @@ const subscriptionName: Rule = {
 }
 
 const controlTopic: Rule = {
-  must: 'a Topic Name below $CONTROL/',
-  holds: (value) => typeof value === 'string' && /^\$CONTROL\/[^+#]+$/.test(value),
+  must: 'a Topic Name below $CONTROL/, or $CONTROL/#',
+  holds: (value) => typeof value === 'string' && /^\$CONTROL\/(?:[^+#]+|#)$/.test(value),
 }
 
 /** Number of subscriptions that are yielded before other work gets its turn. */
@@ -441,7 +441,7 @@ export class Broker {
   /**
    * Handles commands: messages that clients publish to `topic`, which is below `$CONTROL/`. The handler alone gets
    * them, when the authorizer allows it, and the client gets PUBACK or PUBREC when the handler is done. Without a
-   * handler no client may publish there. Errors of the handler are reported as `hook.failed`. @throws MqttError
+   * handler no client may publish there. The handler of `$CONTROL/#` gets what no other one takes. Errors of the handler are reported as `hook.failed`. @throws MqttError
    * ERR_MQTT_OPTION for another topic, or one that has a handler.
    */
   control(topic: string, handler: ControlHook): { close(): void } {

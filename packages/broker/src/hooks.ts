@@ -296,15 +296,15 @@ export function decidesAtSubscribe(hooks: AuthorizeHooks, client: ClientInfo | n
  * Function that carries out commands: the payload of a message to a topic below `$CONTROL/`. A returned number refuses
  * the PUBLISH with that Reason Code.
  */
-export type ControlHook = (client: ClientInfo, payload: Uint8Array) => MaybePromise<ReasonCode | void>
+export type ControlHook = (client: ClientInfo, payload: Uint8Array, topic: string) => MaybePromise<ReasonCode | void>
 
 export function controllerOf(hook: ControlHook, topic: string, failed: HookFailed): Controller {
-  const handle: Controller['handle'] = async (client, _topic, payload, done) => {
+  const handle: Controller['handle'] = async (client, sentTo, payload, done) => {
     let reasonCode: ReasonCode = ReasonCode.ImplementationSpecificError
     try {
       // Later, because a controller must answer in a later turn.
       await null
-      reasonCode = reasonCodeOf(`control ${topic}`, (await hook(client, payload)) ?? ALLOW, failed)
+      reasonCode = reasonCodeOf(`control ${topic}`, (await hook(client, payload, sentTo)) ?? ALLOW, failed)
     } catch (error) {
       failed(`control ${topic}`, error)
     }

@@ -22,6 +22,7 @@ export {
   aclFile,
   allMethods,
   byGrants,
+  type DamagedLine,
   type DynamicSecurity,
   type DynamicSecurityOptions,
   dynamicSecurity,

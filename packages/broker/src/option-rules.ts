@@ -313,6 +313,7 @@ const webSocket = optionsOf<WebSocketOptions>({
   origins: listOf(text),
   headerBytesMax: whole(1, MANY),
   forwarded,
+  answers: oneOf('recado', 'mosquitto'),
 })
 const proxy = optionsOf<ProxyOptions>({ version: oneOf(1, 2), requireTls: flag, requireCertificate: flag })
 

@@ -87,7 +87,7 @@ export function readConnect(cursor: Cursor, first: number, connection: { protoco
   let will: Will | undefined
   if (hasWill) {
     const willProperties = version === 5 ? cursor.properties(WILL_PROPERTIES) : NO_PROPERTIES
-    const topic = cursor.utf8String('Will Topic') // [MQTT-3.1.2-9] [MQTT-3.1.3-11]
+    const topic = willTopicFrom(cursor)
     if (!couldBeTopicName(topic))
       throw new ProtocolError(ReasonCode.TopicNameInvalid, 'the Will Topic is empty or has a wildcard')
     const payload = cursor.binaryData('Will Payload')
@@ -176,4 +176,14 @@ export function readUnsubscribe(cursor: Cursor, version: ProtocolVersion): Unsub
   const topicFilters: string[] = []
   while (cursor.position < cursor.end) topicFilters.push(readTopicFilter(cursor, topicFilters.length))
   return new Unsubscribe(packetId, topicFilters, properties)
+}
+
+/** Reads the Will Topic; an error says that it is in this field. [MQTT-3.1.2-9] [MQTT-3.1.3-11] */
+function willTopicFrom(cursor: Cursor): string {
+  try {
+    return cursor.utf8String('Will Topic')
+  } catch (error) {
+    if (!(error instanceof ProtocolError) || error.detail.startsWith('Will Topic')) throw error
+    throw new ProtocolError(error.reasonCode, `Will Topic: ${error.detail}`)
+  }
 }

@@ -36,6 +36,7 @@ import type { AccessConfig } from './config/access.ts'
 import type { DynamicSecurityConfig, GoAuthServiceConfig, JwtConfig, WebhookConfig } from './config/access-parts.ts'
 import type { Access } from './config/admission.ts'
 import type { BanConfig, Config } from './config/config.ts'
+import type { MosquittoVersion } from './config/log.ts'
 import { unreadable } from './config/parse.ts'
 import { BanFile, ConnectCounts, Gate } from './gate.ts'
 import type { Reloadable } from './reload.ts'
@@ -87,7 +88,7 @@ export class AccessOpener {
     const exchanges = new Map<string, EnhancedAuthenticationHook>()
     const opener = new Opener(this.#observer, this.#mayMake, this.#untold, this.#cache)
     for (const { name, access } of listeners) {
-      const opened = await opener.open(access, asMosquitto === '2.0')
+      const opened = await opener.open(access, asMosquitto)
       const source = loginsFrom(opened)
       if (source !== null) logins.set(name, source)
       const hooks = rightsFrom(opened)
@@ -243,6 +244,20 @@ function rightsFrom({ acl, tokens, hook, security, service, config }: Opened): A
   return tokens !== null || config.webhook?.loginUrl != null ? byGrants(others ?? undefined) : others
 }
 
+/** Refuses a file that Mosquitto 2.1 does not start with. @throws MqttError ERR_MQTT_PASSWORD_FILE */
+function mustBeWhole({ path, damaged }: PasswordFile): void {
+  const [first] = damaged
+  if (first === undefined) return
+  const what = {
+    name: `Invalid line in password file '${path}'`,
+    hash: `Unable to decode line in password file '${path}'`,
+    repeated: `Duplicate user '${first.username}' in password file '${path}'`,
+  }[first.what]
+  const advice =
+    'mend or remove this line: Mosquitto 2.1 does not start with it, and Recado does without --as-mosquitto'
+  throw new MqttError('ERR_MQTT_PASSWORD_FILE', `password-file: Error: ${what}. ${path}:${first.line}: ${advice}`)
+}
+
 class Opener {
   readonly #observer: AccessObserver
   readonly #mayMake: boolean
@@ -267,15 +282,19 @@ class Opener {
     }
   }
 
-  /** @param isOld as Mosquitto 2.0 */
-  async open(config: AccessConfig, isOld: boolean): Promise<Opened> {
+  async open(config: AccessConfig, asMosquitto: MosquittoVersion | null): Promise<Opened> {
+    const isOld = asMosquitto === '2.0'
     const { passwordFile: passwordPath, aclFile: aclPath, jwt: tokens, webhook: hook } = config
     return {
       config,
       passwords:
         passwordPath &&
         (await readable(config, 'password_file', passwordPath, () =>
-          this.#file('password file', passwordPath, (path) => passwordFile({ path })),
+          this.#file('password file', passwordPath, async (path) => {
+            const file = await passwordFile({ path })
+            if (asMosquitto === '2.1') mustBeWhole(file)
+            return file
+          }),
         )),
       acl:
         aclPath &&

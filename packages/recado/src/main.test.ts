@@ -281,3 +281,45 @@ test('max_connections 0 is no limit', async (context) => {
   io.signals.emit('SIGTERM')
   assert.equal(await code, 0)
 })
+
+test("a fault in the configuration has Mosquitto's line before ours with --as-mosquitto", async (context) => {
+  const path = configFile(context, 'listener 1883\nmax_packet_size 19\n')
+  const { code, err } = await run('-c', path, '--as-mosquitto', '2.1')
+  assert.equal(code, 3)
+  const [said, place, own, rest] = err.split('\n')
+  assert.match(said!, /^\d+: Error: 'max_packet_size' must be >= 20\.$/)
+  assert.match(place!, /^\d+: Error found at .*recado\.conf:2\.$/)
+  assert.match(own!, /recado\.conf:2: max_packet_size must be from 20 to /)
+  assert.equal(rest, '')
+})
+
+test('Mosquitto 2.1 does not start with a damaged password file; we do', async (context) => {
+  const port = await freePort()
+  const path = configFile(context, `listener ${port} 127.0.0.1\npassword_file FOLDER/passwords\n`)
+  const passwords = join(path, '../passwords')
+  writeFileSync(passwords, 'ada:nonsense\n', { mode: 0o600 })
+  const { code, err } = await run('-c', path, '--as-mosquitto', '2.1')
+  assert.equal(code, 13)
+  assert.match(err, /password-file: Error: Unable to decode line in password file '.*passwords'\. .*passwords:1: mend/)
+  for (const own of [[], ['--as-mosquitto', '2.0']]) {
+    const checked = await run('-c', path, '--test-config', ...own)
+    assert.equal(checked.code, 0, checked.err)
+    assert.match(checked.err, /passwords:1: the password of user "ada" is not a hash/)
+  }
+})
+
+test('a start in a working folder that has been removed is one line and exit code 1', async (context) => {
+  const folder = temporaryFolder(context)
+  const script = 'rmdir "$1" && exec "$2" "$3" -c "$4"'
+  const path = configFile(context, 'listener 1883 127.0.0.1\n')
+  const child = spawn('sh', ['-c', script, 'sh', folder, process.execPath, programPath, path], { cwd: folder })
+  let err = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    err += text
+  })
+  const [code] = (await once(child, 'close')) as [number]
+  assert.deepEqual(
+    [code, err],
+    [1, 'recado: the working folder has been removed: change to one that there is (cd /)\n'],
+  )
+})

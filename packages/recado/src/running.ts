@@ -168,7 +168,8 @@ export class RunningBroker {
   #say(next: Config, plan: ListenerPlan, opened: readonly OpenListener[], needRestart: readonly string[]): void {
     const { log } = this.#parts
     for (const text of next.notes) log.log('information', 'config.taken', text)
-    for (const fault of next.bridgeFaults) log.log('error', 'config.bridge', `Error: ${fault.message}. This bridge is not run.`)
+    for (const fault of next.bridgeFaults)
+      log.log('error', 'config.bridge', `Error: ${fault.message}. This bridge is not run.`)
     for (const warning of next.warnings) log.log('warning', 'config.warning', `Warning: ${warning}`)
     const source = next.file ?? 'the default configuration'
     log.log('notice', 'config.reloaded', `SIGHUP: ${source} read again.`, { what: source })

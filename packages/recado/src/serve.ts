@@ -30,6 +30,8 @@ import { hasLogins } from './config/admission.ts'
 import { brokerOptionsFrom, socketsFor } from './config/broker-options.ts'
 import { type CommandLine, type Config, loadConfig } from './config/config.ts'
 import type { ListenerConfig } from './config/listeners.ts'
+import type { MosquittoVersion } from './config/log.ts'
+import { mosquittoLines } from './config/mosquitto-errors.ts'
 import { ConfigError } from './config/parse.ts'
 import { counted } from './counted.ts'
 import { behaveAsDaemon } from './daemon.ts'
@@ -59,24 +61,37 @@ class StopError extends Error {}
 /** Checks the configuration, and everything that a start needs, and prints the result. Exit code 0 or 1. */
 export async function testConfig(commandLine: CommandLine, io: Io): Promise<number> {
   try {
+    mustHaveWorkingFolder()
     const config = loadConfig(commandLine)
     const warnings = await checkStart(config)
     for (const warning of [...config.warnings, ...warnings]) io.stderr.write(`Warning: ${warning}\n`)
     for (const note of config.notes) io.stdout.write(`${note}\n`)
     if (config.bridgeFaults.length > 0) {
-      io.stderr.write(`${config.bridgeFaults.join('\n')}\n`)
+      for (const fault of config.bridgeFaults) io.stderr.write(faultText(fault, config.asMosquitto))
       return ExitCode.Configuration
     }
     io.stdout.write(`${config.file ?? 'The default configuration'} is fine.\n`)
     return 0
   } catch (error) {
-    return failure(io, error)
+    return failure(io, error, commandLine.asMosquitto ?? null)
+  }
+}
+
+/** @throws StopError where relative paths lead nowhere */
+function mustHaveWorkingFolder(): void {
+  try {
+    process.cwd()
+  } catch (error) {
+    const why = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'has been removed' : (error as Error).message
+    throw new StopError(`the working folder ${why}: change to one that there is (cd /)`)
   }
 }
 
 /** Runs the broker until a signal stops it. Resolves with the exit code. */
 export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<number> {
-  const loadedConfig = explained(io, () => {
+  const asMosquitto = commandLine.asMosquitto ?? null
+  const loadedConfig = explained(io, asMosquitto, () => {
+    mustHaveWorkingFolder()
     if (io.process !== undefined) takeUmask(io.env ?? {}, io.process)
     return loadConfig(commandLine)
   })
@@ -218,7 +233,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     sys?.stop()
     bridges?.stop()
     await broker?.close().catch(() => undefined) // the first failure is the one to report
-    return failure(io, error)
+    return failure(io, error, asMosquitto)
   } finally {
     running?.close()
     administration?.close()
@@ -340,19 +355,26 @@ async function close(broker: Broker): Promise<void> {
 }
 
 /** The result, or an exit code after one line on stderr when it failed for a reason that is known. */
-function explained<T>(io: BrokerIo, run: () => T): T | number {
+function explained<T>(io: BrokerIo, asMosquitto: MosquittoVersion | null, run: () => T): T | number {
   try {
     return run()
   } catch (error) {
-    return failure(io, error)
+    return failure(io, error, asMosquitto)
   }
 }
 
-function failure(io: BrokerIo, error: unknown): number {
+function failure(io: Pick<BrokerIo, 'stderr'>, error: unknown, asMosquitto: MosquittoVersion | null): number {
   // Anything else is a bug of ours, and needs its stack.
   if (!(error instanceof MqttError || error instanceof StopError)) throw error
-  io.stderr.write(`${error instanceof ConfigError ? '' : 'recado: '}${error.message}\n`)
-  return exitCodeOf(error)
+  io.stderr.write(error instanceof ConfigError ? faultText(error, asMosquitto) : `recado: ${error.message}\n`)
+  return exitCodeOf(error, asMosquitto)
+}
+
+/** Text about a fault of the configuration: our line, after those that Mosquitto has. */
+function faultText(error: ConfigError, asMosquitto: MosquittoVersion | null): string {
+  const theirs = asMosquitto === null ? [] : mosquittoLines(error, asMosquitto)
+  const seconds = Math.floor(Date.now() / 1000)
+  return [...theirs.map((line) => `${seconds}: ${line}`), error.message].map((line) => `${line}\n`).join('')
 }
 
 /** Opens all listeners. @throws MqttError ERR_MQTT_LISTEN for the first one that cannot be opened. */
@@ -481,7 +503,8 @@ function sayStarted(
   const ofSecurity = config.listeners.flatMap(({ access }) => access.dynamicSecurity?.path ?? [])
   const all = [...config.warnings, ...accessWarnings, ...ofFolder, ...securityWarnings(ofSecurity)]
   for (const warning of all) log.log('warning', 'config.warning', `Warning: ${warning}`)
-  for (const fault of config.bridgeFaults) log.log('error', 'config.bridge', `Error: ${fault}. This bridge is not run.`)
+  for (const fault of config.bridgeFaults)
+    log.log('error', 'config.bridge', `Error: ${fault.message}. This bridge is not run.`)
   if (takenOver !== null) sayTakenOver(takenOver, log)
   sayLoaded(config, log, loaded)
   if (config.user === null && isRoot()) {

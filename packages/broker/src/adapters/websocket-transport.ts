@@ -39,6 +39,10 @@ export interface WebSocketOptions {
   headerBytesMax?: number
   /** Proxies that name the client in a header. Default: none is believed. */
   forwarded?: ForwardedOptions
+  /**
+   * `mosquitto`: the answer to a request is Mosquitto's, byte for byte, and a page of another origin gets none. Default: `recado`.
+   */
+  answers?: 'recado' | 'mosquitto'
 }
 
 const HEADER_BYTES_MAX = 8_192
@@ -92,7 +96,8 @@ export class WebSocketUpgrade implements TransportHandler {
     this.#forwarded = forwarded
     this.#raw = raw
     this.#handler = handler
-    this.#rules = { path: options.path ?? null, origins: options.origins ?? [] }
+    const { path = null, origins = [], answers } = options
+    this.#rules = { path, origins, isMosquitto: answers === 'mosquitto' }
     this.#headerBytesMax = options.headerBytesMax ?? HEADER_BYTES_MAX
   }
 
@@ -143,7 +148,7 @@ export class WebSocketUpgrade implements TransportHandler {
     const { response, refusal } = isTooLong
       ? tooLong(this.#headerBytesMax)
       : answerTo(text.toString('latin1', 0, end), this.#rules)
-    this.#raw.write(Buffer.from(response, 'latin1'))
+    if (response !== '') this.#raw.write(Buffer.from(response, 'latin1'))
     if (refusal !== null) {
       this.#isRefused = true
       this.#raw.end()

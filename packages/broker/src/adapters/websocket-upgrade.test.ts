@@ -50,3 +50,12 @@ describe('the WebSocket upgrade', () => {
     assert.equal(answerTo(head('Content-Length: 0'), ANY).refusal, null)
   })
 })
+
+test("Mosquitto's answer has another spelling, and a page of another origin gets none", () => {
+  const rules = { path: null, origins: ['https://a'], isMosquitto: true }
+  assert.match(answerTo(head('Origin: https://a'), rules).response, /\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\n/)
+  const { response, refusal } = answerTo(head('Origin: https://b'), rules)
+  assert.equal(response, '')
+  assert.match(refusal ?? '', /is not allowed/)
+  assert.match(answerTo('nonsense', rules).response, /^HTTP\/1\.1 400 /)
+})

@@ -16,10 +16,12 @@ export interface UpgradeRules {
   readonly path: string | null
   /** Origins of pages that may connect; empty for all, and for clients that are no pages. */
   readonly origins: readonly string[]
+  /** Whether the answers are Mosquitto's (default: no): `WebSocket` in the header, and none for a page of another origin. */
+  readonly isMosquitto?: boolean
 }
 
 export interface UpgradeAnswer {
-  /** Text of the whole answer. */
+  /** Text of the whole answer; '' for none. */
   readonly response: string
   /** Reason of the refusal, for the log; null when it is a WebSocket now. */
   readonly refusal: string | null
@@ -70,7 +72,8 @@ export function answerTo(head: string, rules: UpgradeRules): UpgradeAnswer {
   if (!/^[A-Za-z0-9+/]{22}==$/.test(key)) return refuse(400, 'Bad Request', 'Sec-WebSocket-Key is missing or malformed')
   const origin = headers.get('origin')
   if (rules.origins.length > 0 && (origin === undefined || !rules.origins.includes(origin))) {
-    return refuse(403, 'Forbidden', `origin ${origin ?? 'unknown'} is not allowed`)
+    const refusal = refuse(403, 'Forbidden', `origin ${origin ?? 'unknown'} is not allowed`)
+    return rules.isMosquitto ? { ...refusal, response: '' } : refusal
   }
   const offered = list(headers.get('sec-websocket-protocol'))
   const subprotocol = SUBPROTOCOLS.find((each) => offered.includes(each))
@@ -78,7 +81,7 @@ export function answerTo(head: string, rules: UpgradeRules): UpgradeAnswer {
   const accept = createHash('sha1').update(`${key}${GUID}`).digest('base64')
   const response = [
     'HTTP/1.1 101 Switching Protocols',
-    'Upgrade: websocket',
+    `Upgrade: ${rules.isMosquitto ? 'WebSocket' : 'websocket'}`,
     'Connection: Upgrade',
     `Sec-WebSocket-Accept: ${accept}`,
     `Sec-WebSocket-Protocol: ${subprotocol}`, // [MQTT-6.0.0-4]

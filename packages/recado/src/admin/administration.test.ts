@@ -5,7 +5,8 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { connect } from '@recado/client'
-import { freePort, Program, run, temporaryFolder } from '../testing/program.ts'
+import { main } from '../main.ts'
+import { configFile, freePort, Program, run, TestIo, temporaryFolder } from '../testing/program.ts'
 import { version } from '../version.ts'
 
 interface Got {
@@ -196,4 +197,24 @@ test('enable_control_api answers at $CONTROL/broker/v1/response, and not without
   await assert.rejects(other.publish('$CONTROL/broker/v1', '{}', { qos: 1 }), /not authorized|Not authorized/i)
   await other.close()
   await without.program.stop('SIGTERM')
+})
+
+test('a command that nobody takes is answered as by Mosquitto 2.1', async (context) => {
+  const io = new TestIo()
+  const port = await freePort()
+  const path = configFile(context, `listener ${port} 127.0.0.1\nallow_anonymous true\nuser root\n`)
+  const ended = main(['-c', path, '--as-mosquitto', '2.1'], io)
+  await io.until(() => / running$/m.test(io.err))
+  const client = await connect(`mqtt://127.0.0.1:${port}`)
+  const answers = client.subscribe('$CONTROL/nobody/#')
+  await answers.ready
+  await client.publish('$CONTROL/nobody/v1', '{"commands":[]}', { qos: 1 })
+  for await (const { topic, payload } of answers) {
+    assert.equal(topic, '$CONTROL/nobody/v1/response')
+    assert.deepEqual(JSON.parse(Buffer.from(payload).toString()), { error: 'endpoint not available' })
+    break
+  }
+  await client.close()
+  io.signals.emit('SIGTERM')
+  assert.equal(await ended, 0)
 })

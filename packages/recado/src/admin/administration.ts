@@ -20,14 +20,14 @@ import {
   type ListenerProtocol,
   type ProtocolConnection,
 } from '@recado/broker'
-import { Connect, type ProtocolVersion, ReasonCode, reasonCodeName } from '@recado/protocol'
+import { Connect, isTopicName, type ProtocolVersion, ReasonCode, reasonCodeName } from '@recado/protocol'
 import { type Access, authenticateFrom, authorizeFrom, hasLogins } from '../config/admission.ts'
 import type { Config } from '../config/config.ts'
 import type { ListenerConfig } from '../config/listeners.ts'
 import { wordsFor } from '../log/words.ts'
 import type { Logger } from '../log.ts'
 import { hostOf, type ProgramParts } from './admin-host.ts'
-import { ANSWERS_TOPIC, answerTo, COMMANDS_TOPIC } from './control-api.ts'
+import { ANSWERS_TOPIC, answerTo, COMMANDS_TOPIC, UNAVAILABLE } from './control-api.ts'
 import { httpApi, isMosquittos, type Login } from './http-api.ts'
 import { HttpFolder } from './http-folder.ts'
 import { tokenFileOf } from './token-file.ts'
@@ -64,6 +64,7 @@ export class Administration {
     this.#authentication = authenticateFrom(config, access)
     this.#authorization = authorizeFrom(config, access)
     this.#takeControl()
+    if (config.asMosquitto === '2.1') this.#answerTheRest()
   }
 
   take(config: Config, access: Access): void {
@@ -153,6 +154,14 @@ export class Administration {
         this.#log.log('information', 'control.command', `Broker: ${who} | ${command}`, { clientId, command })
       }
       await this.#broker.publish({ topic: ANSWERS_TOPIC, payload: text })
+    })
+  }
+
+  /** Answers commands that nobody takes; our own way is to refuse them. */
+  #answerTheRest(): void {
+    this.#broker.control('$CONTROL/#', async (_client, _payload, command) => {
+      const topic = `${command}/response`
+      if (isTopicName(topic)) await this.#broker.publish({ topic, payload: UNAVAILABLE })
     })
   }
 

@@ -8,6 +8,8 @@ import type { ListenerConfig } from '../config/listeners.ts'
 
 export const COMMANDS_TOPIC = '$CONTROL/broker/v1'
 export const ANSWERS_TOPIC = '$CONTROL/broker/v1/response'
+/** Answer of Mosquitto 2.1 to a command that nobody takes, on the topic of the command with `/response` behind it. */
+export const UNAVAILABLE = '{"error": "endpoint not available"}'
 /** Commands of one request; more are not looked at. */
 const COMMANDS_MAX = 100
 

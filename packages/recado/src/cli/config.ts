@@ -78,7 +78,8 @@ export async function runConfig(argv: readonly string[], io: Io): Promise<number
     const action = actionOf(parsed)
     const load = (configFile: string | null): Config => {
       const config = loadConfig({ configFile, dataFolder: null, ports: [], verbose: false, quiet: false })
-      if (config.bridgeFaults.length > 0) throw new FaultyBridges(config.bridgeFaults.map(({ message }) => message).join('\n'))
+      if (config.bridgeFaults.length > 0)
+        throw new FaultyBridges(config.bridgeFaults.map(({ message }) => message).join('\n'))
       return config
     }
     const [, file = null, ...others] = parsed.operands

@@ -16,6 +16,8 @@ export interface AccessConfig {
   readonly webhook: WebhookConfig | null
   readonly dynamicSecurity: DynamicSecurityConfig | null
   readonly goAuth: GoAuthConfig | null
+  /** Whether Mosquitto's plugin for Sparkplug is loaded; it is for the whole broker. */
+  readonly sparkplugAware: boolean
   /** Notes on sources in the place of plugins, and on those that could not be used: one line each. */
   readonly notes: readonly string[]
   readonly warnings: readonly string[]
@@ -68,6 +70,7 @@ export function accessFrom(
     webhook,
     dynamicSecurity: plugins.dynamicSecurity,
     goAuth: plugins.goAuth && { ...plugins.goAuth, isFileAlone },
+    sparkplugAware: plugins.sparkplugAware,
     notes: plugins.notes,
     warnings: isFileAlone ? [...plugins.warnings, FILE_ALONE] : plugins.warnings,
     fail: failAt,

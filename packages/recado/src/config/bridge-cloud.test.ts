@@ -13,7 +13,9 @@ function read(...lines: string[]): BridgeConfig {
 function faults(...lines: string[]): string[] {
   const text = ['connection b', ...lines].join('\n')
   const parsed = parseConfigFile('a.conf', { read: () => text, list: () => [] })
-  return bridgesFrom(parsed.bridges, [], 'edge').faults.map(({ message }) => message.replace('a.conf:', '').replace(':', ''))
+  return bridgesFrom(parsed.bridges, [], 'edge').faults.map(({ message }) =>
+    message.replace('a.conf:', '').replace(':', ''),
+  )
 }
 
 const CERTIFICATE = ['bridge_certfile c.pem', 'bridge_keyfile k.pem']

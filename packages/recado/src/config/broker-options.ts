@@ -98,7 +98,9 @@ export function socketsFor(listener: ListenerConfig, config: Config): ListenOpti
     ...listenerSettingsFrom(listener),
   }
   const { webSocket, proxyProtocol } = listener.transport
-  if (webSocket !== null) common.webSocket = webSocket
+  if (webSocket !== null) {
+    common.webSocket = config.asMosquitto === null ? webSocket : { ...webSocket, answers: 'mosquitto' }
+  }
   if (proxyProtocol !== null) common.proxyProtocol = proxyProtocol
   if (listener.path !== null) return [{ ...common, path: listener.path, ...accessOf(listener.unixSocket) }]
   const hosts =

@@ -88,8 +88,8 @@ export interface Config {
   readonly log: LogConfig
   /** Bridges. */
   readonly bridges: readonly BridgeConfig[]
-  /** Faults of sections that are no bridges therefore, one line each. */
-  readonly bridgeFaults: readonly string[]
+  /** Faults of sections that are no bridges therefore. */
+  readonly bridgeFaults: readonly ConfigError[]
   /** Lines of the configuration files. */
   readonly source: ParsedFile
   /** Notes for the operator about options that were replaced by others, one line each. */
@@ -153,7 +153,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     maxDelaySeconds: number('max_delay'),
     topicRewrites: topicRewritesFrom(settingsOf(global, 'topic_rewrite'), warnings),
     autoSubscriptions: autoSubscriptionsFrom(settingsOf(global, 'auto_subscribe')),
-    sparkplugAware: truth('sparkplug_aware'),
+    sparkplugAware: truth('sparkplug_aware') || ofAccess.some(({ sparkplugAware }) => sparkplugAware),
     noDelay: truth('set_tcp_nodelay'),
     queueOverflow: valueOrDefault(global, 'queue_overflow') as Config['queueOverflow'],
     sessionOwner: (valueOrDefault(global, 'session_owner') || null) as Config['sessionOwner'],

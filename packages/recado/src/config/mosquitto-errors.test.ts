@@ -29,11 +29,7 @@ const cases: readonly (readonly [lines: readonly string[], said21: string, said2
     "Duplicate 'pid_file' value in configuration.",
     'Duplicate pid_file value in configuration.',
   ],
-  [
-    ['maximum_qos 3'],
-    "'max_qos' must be between 0 and 2 inclusive.",
-    'max_qos must be between 0 and 2 inclusive.',
-  ],
+  [['maximum_qos 3'], "'max_qos' must be between 0 and 2 inclusive.", 'max_qos must be between 0 and 2 inclusive.'],
   [
     ['bridge_protocol_version nonsense'],
     "The 'bridge_protocol_version' option requires a bridge to be defined first.",

@@ -14,7 +14,9 @@ const PLUGINS = 'plugin/global_plugin/plugin_load'
 /** Lines of 2.1, after `Error: `. */
 const sentences: Readonly<Record<Exclude<FaultKind, 'tls'>, Sentence>> = {
   unknown: ({ name }) =>
-    /^(?:plugin|auth)_opt_$/.test(name) ? `Invalid '${name}' config option.` : `Unknown configuration variable '${name}'.`,
+    /^(?:plugin|auth)_opt_$/.test(name)
+      ? `Invalid '${name}' config option.`
+      : `Unknown configuration variable '${name}'.`,
   empty: ({ name }) => `Empty '${nameOf(name)}' value in configuration.`,
   invalid: ({ name, value }) => `Invalid '${name}' value (${value}).`,
   duplicate: ({ name }) => `Duplicate '${name}' value in configuration.`,

@@ -311,7 +311,11 @@ function contentOf(text: string, file: string, number: number): string | null {
   return line
 }
 
-const faultOf = (kind: FaultKind, name: string, value: string = ''): OptionFault => ({ kind, name, value: shown(value) })
+const faultOf = (kind: FaultKind, name: string, value: string = ''): OptionFault => ({
+  kind,
+  name,
+  value: shown(value),
+})
 
 /** Function that throws the error about the option of a line. */
 type Fail = (what: string, kind?: FaultKind, value?: string) => never

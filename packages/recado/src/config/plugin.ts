@@ -12,6 +12,8 @@ export interface PluginAccess {
   dynamicSecurity: DynamicSecurityConfig | null
   jwt: JwtConfig | null
   goAuth: GoAuthConfig | null
+  /** Whether Mosquitto's plugin for Sparkplug is loaded. */
+  sparkplugAware: boolean
   /** Notes for people on the plugins that were replaced: one line each. */
   readonly notes: string[]
   /** Warnings about the others. */

@@ -64,6 +64,14 @@ plugin /usr/lib/mosquitto_persist_sqlite.so`
   refused('acl_file /b\nplugin /mosquitto_acl_file.so\nplugin_opt_acl_file /a', /a\.conf:1: acl_file .*line 3/)
 })
 
+test("Mosquitto's plugin for Sparkplug is sparkplug_aware, for the whole broker", () => {
+  const config = load('listener 1883\nlistener 1884\nplugin /usr/lib/mosquitto_sparkplug_aware.so')
+  assert.equal(config.sparkplugAware, true)
+  assert.deepEqual(config.notes, ['a.conf:3: /usr/lib/mosquitto_sparkplug_aware.so is taken for sparkplug_aware true'])
+  assert.equal(load('listener 1883').sparkplugAware, false)
+  refused('plugin /x/other-sparkplug.so', /cannot be loaded.*Instead: sparkplug_aware true/)
+})
+
 test('plugin_load names a plugin, and plugin_use uses it where it stands', () => {
   const text = `
 per_listener_settings true

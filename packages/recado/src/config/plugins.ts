@@ -23,6 +23,11 @@ const known: Readonly<Record<string, Translate>> = {
   mosquitto_password_file: (plugin, access) => {
     access.passwordFile = fileOption(plugin, access, 'password_file')
   },
+  mosquitto_sparkplug_aware: (plugin, access) => {
+    access.sparkplugAware = true
+    note(access, plugin, 'is taken for sparkplug_aware true')
+    warnAbout(access, plugin, [])
+  },
   mosquitto_persist_sqlite: (plugin, access) => {
     note(access, plugin, 'is not needed: what is kept is crash-safe without it (persistence_location, durability)')
   },
@@ -30,10 +35,7 @@ const known: Readonly<Record<string, Translate>> = {
 
 /** Replacements for plugins that are met often. */
 const instead: readonly (readonly [name: RegExp, what: string])[] = [
-  [
-    /sparkplug/,
-    'Sparkplug certificates are not there yet: take the line out, and clients find births as they are sent',
-  ],
+  [/sparkplug/, 'sparkplug_aware true'],
   [
     /auth[-_]plug/,
     'password_file and acl_file for its back-ends "files", webhook_login_url and webhook_rights_url for "http", jwt_secret_file for "jwt"; a database is asked by a service of yours behind webhook_login_url',
@@ -51,6 +53,7 @@ export function pluginAccessFrom(global: Block, listener: Block): PluginAccess {
     dynamicSecurity: null,
     jwt: null,
     goAuth: null,
+    sparkplugAware: false,
     notes: [],
     warnings: [],
   }

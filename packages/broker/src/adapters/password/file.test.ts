@@ -95,8 +95,12 @@ test('damaged lines are told with their numbers, and the others hold', async () 
     `ada:${ada.slice(4)}\r`,
     'x:$9$a',
   ].join('\n')
-  const { users, warnings } = parsePasswordFile(text, 'p')
+  const { users, warnings, damaged } = parsePasswordFile(text, 'p')
   assert.deepEqual([...users.keys()], ['ada'])
+  assert.deepEqual(
+    damaged.map(({ what, line, username }) => `${line} ${what} ${username}`),
+    ['5 hash bob', '6 hash eve', '7 hash ada', '9 hash x'],
+  )
   assert.deepEqual(warnings, [
     'p:2: the line does not have the form NAME:HASH, so it is ignored',
     'p:5: the password of user "bob" is not a hash; "recado passwd -U" turns plain passwords into hashes; this user cannot log in',
@@ -108,9 +112,16 @@ test('damaged lines are told with their numbers, and the others hold', async () 
 
 test('of a name that stands twice the last line holds, with a warning', async () => {
   const [one, two] = [await line('ada', 'one'), await line('ada', 'two')]
-  const { users, warnings } = parsePasswordFile(one + two, 'p')
+  const { users, warnings, damaged } = parsePasswordFile(`${one}${two}:${one.slice(4)}`, 'p')
+  assert.deepEqual(damaged, [
+    { what: 'repeated', line: 1, username: 'ada' },
+    { what: 'name', line: 3, username: '' },
+  ])
   assert.equal(users.get('ada')?.text, two.slice(4).trim())
-  assert.deepEqual(warnings, ['p:2: user "ada" occurs more than once; this line is used'])
+  assert.deepEqual(warnings, [
+    'p:2: user "ada" occurs more than once; this line is used',
+    'p:3: the line does not have the form NAME:HASH, so it is ignored',
+  ])
 })
 
 test('a file that everybody can read is warned about', async (context) => {

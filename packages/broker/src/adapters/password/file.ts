@@ -40,6 +40,15 @@ interface ScramForm {
   readonly saltBytes: number
 }
 
+/** Line of a password file by which nobody can log in. */
+export interface DamagedLine {
+  /** `name`: it has none. `hash`: the hash cannot be read. `repeated`: the user has a later line, which holds. */
+  readonly what: 'name' | 'hash' | 'repeated'
+  /** Number of the line, from 1. */
+  readonly line: number
+  readonly username: string
+}
+
 interface Contents {
   /** Secret for the salts of unknown users; null when the file has none. */
   readonly scramSecret: Uint8Array | null
@@ -48,12 +57,15 @@ interface Contents {
   readonly users: ReadonlyMap<string, PasswordUser>
   readonly list: readonly PasswordUser[]
   readonly warnings: readonly string[]
+  readonly damaged: readonly DamagedLine[]
 }
 
 /** Parses `name:hash` lines; the last line of a name holds, as in Mosquitto. */
 export function parsePasswordFile(text: string, path: string): Contents {
   const users = new Map<string, PasswordUser>()
   const warnings: string[] = []
+  const damaged: DamagedLine[] = []
+  const lineOf = new Map<string, number>()
   let scramSecret: Uint8Array | null = null
   for (const [index, line] of text.split('\n').entries()) {
     if (line.startsWith(SCRAM_SECRET)) scramSecret = Buffer.from(line.slice(SCRAM_SECRET.length).trim(), 'base64')
@@ -61,6 +73,7 @@ export function parsePasswordFile(text: string, path: string): Contents {
     const at = `${path}:${index + 1}`
     const colon = line.indexOf(':')
     if (colon <= 0) {
+      if (colon === 0) damaged.push({ what: 'name', line: index + 1, username: '' })
       warnings.push(`${at}: the line does not have the form NAME:HASH, so it is ignored`)
       continue
     }
@@ -69,11 +82,15 @@ export function parsePasswordFile(text: string, path: string): Contents {
     const hash = hashText === '' ? 'is missing' : parseHash(hashText)
     if (typeof hash === 'string') {
       warnings.push(`${at}: the password of user ${shownName(username)} ${hash}; this user cannot log in`)
+      damaged.push({ what: 'hash', line: index + 1, username })
       users.delete(username)
       continue
     }
-    if (users.has(username))
+    if (users.has(username)) {
       warnings.push(`${at}: user ${shownName(username)} occurs more than once; this line is used`)
+      damaged.push({ what: 'repeated', line: lineOf.get(username)!, username })
+    }
+    lineOf.set(username, index + 1)
     users.set(username, { username, text: hashText, hash, known: null })
   }
   const list = [...users.values()]
@@ -84,7 +101,7 @@ export function parsePasswordFile(text: string, path: string): Contents {
       `${path}: there are users for SCRAM but no ${SCRAM_SECRET} line, so a client can find out by a restart which users do not exist; "recado passwd" adds the line with its next change`,
     )
   }
-  return { users, list, warnings, scramSecret: secret, scramForms }
+  return { users, list, warnings, damaged, scramSecret: secret, scramForms }
 }
 
 function formsOf(list: readonly PasswordUser[]): ScramForm[] {
@@ -126,6 +143,11 @@ export class PasswordFile {
   /** Warnings about damaged lines and the like, as `path:line: what`. */
   get warnings(): readonly string[] {
     return this.#contents.warnings
+  }
+
+  /** Lines by which nobody can log in; each is among the warnings. */
+  get damaged(): readonly DamagedLine[] {
+    return this.#contents.damaged
   }
 
   /**

@@ -27,7 +27,9 @@ export interface ControllingConnection extends ClientInfo {
 /** Handles a command. Returns true when a controller takes it, and it is answered when that is done. */
 export function handleControl(connection: ControllingConnection, publish: Publish, topic: string): boolean {
   const { context, parts } = connection
-  const controller = parts.controllers.get(topic)
+  const { controllers } = parts
+  const controller =
+    controllers.get(topic) ?? (topic.startsWith('$CONTROL/') ? controllers.get('$CONTROL/#') : undefined)
   if (controller === undefined) return false
   const command = new Command(connection, controller, publish, topic)
   const { authorizer } = context

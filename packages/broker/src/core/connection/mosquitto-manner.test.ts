@@ -38,6 +38,17 @@ test('a CONNECT of 5.0 that is malformed has no answer in 2.0', () => {
   assert.deepEqual(told, [1, 0, 1])
 })
 
+test('a Will with a malformed topic has no answer in either', () => {
+  const told = all.map((answers) => {
+    const one = new World({ answers }).client('c', { version: 5 })
+    one.open()
+    // U+0000 in the Will Topic.
+    one.sendBytes(Buffer.from('101700044d5154540506003c0000016300000361006200016d', 'hex'))
+    return codes(one)
+  })
+  assert.deepEqual(told, [[0x81], [], []])
+})
+
 test('too many levels end the connection as Mosquitto; with us the packet is refused', () => {
   const topic = '/'.repeat(201)
   const told = all.map((answers) => {

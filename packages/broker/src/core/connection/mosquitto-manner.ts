@@ -27,6 +27,10 @@ const TOLD_BY_2_0: ReadonlySet<number> = new Set([
 
 /** Whether a connection ends without a word after this error in a packet of this type. */
 export function isUntold({ options }: Context, error: ProtocolError, packetType: number): boolean {
+  // 2.1 says what is wrong with a CONNECT, but not with its Will.
+  if (options.answers === 'mosquitto-2.1') {
+    return packetType === PacketType.CONNECT && error.detail.includes('Will Topic')
+  }
   if (options.answers !== 'mosquitto-2.0') return false
   if (error instanceof UnsupportedProtocolVersionError || error.reasonCode === ReasonCode.PacketTooLarge) return false
   return !TOLD_BY_2_0.has(packetType)

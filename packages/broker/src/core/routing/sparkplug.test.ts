@@ -107,6 +107,17 @@ describe('an NDEATH that is published as a Will', () => {
     assert.equal(received.length > payload.length, true)
     assert.deepEqual(new TextDecoder().decode(expected), new TextDecoder().decode(received))
   })
+
+  test('stays as it is when it is empty: that is none of Sparkplug, and Mosquitto leaves it so', () => {
+    const world = new World(ON)
+    const host = world.client('host')
+    host.connected()
+    host.subscribe('spBv1.0/#')
+    const node = world.client('node')
+    node.connected({ will: will({ topic: 'spBv1.0/g/NDEATH/n', payload: '' }) })
+    node.drop()
+    assert.equal(host.takePublish().payload, '')
+  })
 })
 
 describe('the timestamp of a payload', () => {

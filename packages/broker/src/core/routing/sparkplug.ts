@@ -36,9 +36,9 @@ export function certificateOf(message: Message): Message | null {
   return Message.expiring({ topic: CERTIFICATES + topic, payload, qos, retain: true, properties }, null, expiresAtMs)
 }
 
-/** An NDEATH with the time of its publication; any other message, and one that is no Sparkplug payload, as it is. */
+/** An NDEATH with the time of its publication; any other message, and one whose payload is empty or not Sparkplug's, as it is. */
 export function stamped(message: Message, nowMs: number): Message {
-  if (!NDEATH.test(message.topic)) return message
+  if (!NDEATH.test(message.topic) || message.payloadLength === 0) return message
   const payload = withTimestamp(message.payload, nowMs)
   return payload === null ? message : message.changed({ payload })
 }

@@ -10,7 +10,7 @@ export const pluginOptions: readonly Option[] = [
     'plugin',
     'text',
     '',
-    'A plugin of Mosquitto, which is a C library and is not loaded: what we have in its place is known by the name of its file. `mosquitto_dynamic_security` is docs/dynamic-security.md, `mosquitto_acl_file` and `mosquitto_password_file` are `acl_file` and `password_file`, `mosquitto_persist_sqlite` is not needed, `go-auth` (mosquitto-go-auth) has its back-ends `files`, `http` and `jwt` in docs/access.md. Any other ends the start. `plugin_load NAME PATH` names one, `plugin_use NAME` uses it. With `per_listener_settings` it belongs to the listener above it.',
+    'A plugin of Mosquitto, which is a C library and is not loaded: what we have in its place is known by the name of its file. `mosquitto_dynamic_security` is docs/dynamic-security.md, `mosquitto_acl_file` and `mosquitto_password_file` are `acl_file` and `password_file`, `mosquitto_sparkplug_aware` is `sparkplug_aware`, `mosquitto_persist_sqlite` is not needed, `go-auth` (mosquitto-go-auth) has its back-ends `files`, `http` and `jwt` in docs/access.md. Any other ends the start. `plugin_load NAME PATH` names one, `plugin_use NAME` uses it. With `per_listener_settings` it belongs to the listener above it.',
     { repeatable: true, aliases: ['auth_plugin', 'global_plugin', 'plugin_load', 'plugin_use'] },
   ),
   plugins(
