@@ -71,11 +71,20 @@ async function main(values: Values<typeof options>): Promise<number> {
     })
     const passed = results.filter(({ isPassed }) => isPassed).length
     const surprises = results.filter(({ name, isPassed }) => isOdd(name, isPassed))
-    const left = all.cases.length - all.cases.filter(({ unportable }) => unportable === undefined).length
+    const left = new Map<string, number>()
+    for (const { unportable } of all.cases) {
+      if (unportable !== undefined) left.set(unportable, (left.get(unportable) ?? 0) + 1)
+    }
     console.log(
       `${suite} ${version} on ${values.on}: ${passed} of ${results.length} pass, ` +
         `${results.length - passed - surprises.filter(({ isPassed }) => !isPassed).length} fail for a known reason, ` +
-        `${surprises.length} not as expected; ${left} need something in C.`,
+        `${surprises.length} not as expected.` +
+        [...left]
+          .map(
+            ([why, count]) =>
+              ` Not portable: ${count}, which ${why.replace(/^needs/, 'need').replace(/^looks/, 'look')}.`,
+          )
+          .join(''),
     )
     return surprises.length === 0 ? 0 : 1
   } finally {

@@ -45,10 +45,13 @@ const longSeconds: Readonly<Record<string, number>> = {
   '03-publish-argv-errors-without-tls': 600,
   '04-rr-argv-errors-without-tls': 600,
   '01-connect-zero-length-id': 600,
+  '03-pattern-matching': 600,
   '09-acl-access-variants': 600,
   '09-pwfile-parse-invalid': 600,
   '16-config-parse-errors-tls': 600,
   '16-config-parse-errors-without-tls': 900,
+  '21-proxy-v1-bad': 600,
+  '21-proxy-v2-bad-header': 300,
 }
 
 const UNSHARE = ['--net', '--pid', '--fork', '--kill-child', '--mount-proc']
@@ -108,7 +111,7 @@ async function runCase(
   firstPort: number,
   limitSeconds: number,
 ): Promise<CaseResult> {
-  const cwd = workspace.folderFor(folder, String(index))
+  const cwd = workspace.folderFor(folder, name, String(index))
   const portWords = Array.from({ length: ports }, (_, offset) => String(firstPort + offset))
   const [command = '', ...rest] = [...isolated, 'python3', `./${name}.py`, ...args, ...portWords]
   const user = isolated.length === 0 && testUser !== null ? { uid: testUser, gid: testUser } : {}

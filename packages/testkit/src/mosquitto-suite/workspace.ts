@@ -17,7 +17,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { SuiteVersion } from './source.ts'
 
@@ -55,13 +55,13 @@ export interface RealPrograms {
   findPlugin(file: string): string | null
 }
 
-/** Factor by which a test waits longer for a start than in the source: Node starts slower than C, beside other tests above all. */
+/** Factor by which a test waits longer for a start than in the source, and six times that for an end: Node starts slower than C, beside other tests above all. */
 const PATIENCE = 10
 
 /** Changes to the helper of all tests, where it waits for a broker to start or to fail. */
 const patience: readonly (readonly [from: RegExp, to: string])[] = [
   [/for i in range\(0, 20\)/g, `for i in range(0, ${20 * PATIENCE})`],
-  [/broker\.wait\(timeout\*10\)/g, `broker.wait(timeout*${10 * PATIENCE})`],
+  [/broker\.wait\(timeout\*10\)/g, `broker.wait(timeout*${60 * PATIENCE})`],
   // The first port that answers is not always the last one that is opened.
   [/^( +)c\.close\(\)$/gm, '$1c.close(); time.sleep(0.3)'],
 ]
@@ -118,8 +118,11 @@ export class Workspace {
     }
   }
 
-  /** Makes the folder for one test and returns the folder to start it in. @param folder of the test below `test/` */
-  folderFor(folder: string, name: string): string {
+  /**
+   * Makes the folder for one test, without the other tests, and returns the folder to start it in. @param folder of the test below
+   * `test/` @param caseName its name @param name of the folder to make
+   */
+  folderFor(folder: string, caseName: string, name: string): string {
     const own = join(this.#root, name)
     const test = join(own, 'test')
     mkdirSync(test, { recursive: true })
@@ -134,7 +137,8 @@ export class Workspace {
     }
     symlinkSync(join(from, 'ssl'), join(test, 'ssl'))
     const [top = ''] = folder.split('/')
-    cpSync(join(from, top), join(test, top), { recursive: true })
+    const isOther = (file: string): boolean => /^\d\d-.*\.py$/.test(file) && file !== `${caseName}.py`
+    cpSync(join(from, top), join(test, top), { recursive: true, filter: (path) => !isOther(basename(path)) })
     for (const [pattern, to] of waits[top] ?? []) addPatience(join(test, top), pattern, to)
     if (this.#user !== null) chownAll(own, this.#user)
     return join(test, folder)
