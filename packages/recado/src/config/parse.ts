@@ -43,7 +43,7 @@ export interface OptionFault {
   readonly kind: FaultKind
   /** Option as it was written. */
   readonly name: string
-  /** Its value, or the part of it that is wrong; '' for none. */
+  /** Value, or the wrong part of it; '' for none. */
   readonly value: string
 }
 
