@@ -1,7 +1,7 @@
 /*
  * `npm test`: sets up the needs of the tests, then runs lint, tidy and all tests. `--unit` leaves out the tests on real
- * peers (`*.peer.test.ts`) and those of the packages for systems (`packaging/`), and their set-up; `npm run check` is that. Further arguments keep only the test files whose
- * path contains one of them: `npm test -- protocol/src/topic`.
+ * peers (`*.peer.test.ts`) and those of the packages for systems and clouds (`packaging/`, `examples/`), and their set-up;
+ * `npm run check` is that. Further arguments keep only the test files whose path contains one of them: `npm test -- protocol/src/topic`.
  *
  * The real peers are Debian packages. As root, or with sudo that asks for no password, missing ones are installed
  * (RECADO_TEST_INSTALL=0 forbids it); otherwise their tests are skipped, each with its reason. With CI=true a missing
@@ -81,9 +81,8 @@ function testFiles() {
     .filter((path) => !unitOnly || !path.endsWith('.peer.test.ts'))
     .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
     .map((path) => path.replace('/src/', '/dist/').replace(/\.ts$/, '.js'))
-  const tools = [...filesBelow('tools'), ...filesBelow('bench'), ...(unitOnly ? [] : filesBelow('packaging'))].filter(
-    (path) => path.endsWith('.test.mjs'),
-  )
+  const folders = ['tools', 'bench', ...(unitOnly ? [] : ['packaging', 'examples'])]
+  const tools = folders.flatMap((folder) => filesBelow(folder)).filter((path) => path.endsWith('.test.mjs'))
   return [
     ...compiled,
     ...tools.filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter))),

@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { findPeer } from '@recado/testkit'
 import { ownArchitecture } from '../lib/architectures.mjs'
+import { canLayer } from '../lib/layer.mjs'
 import { buildDeb } from './build.mjs'
 import { successor, tryIn } from './try.mjs'
 
@@ -77,7 +78,6 @@ test('the manual pages are good roff', { skip: skipWithout('mandoc') }, () => {
   assert.equal(text, '')
 })
 
-const canLayer = process.getuid?.() === 0 && spawnSync('unshare', ['--mount', '--pid', '--fork', 'true']).status === 0
 const trySkip = skipWithout('systemd-analyze') || (canLayer ? false : 'maintainer scripts need root and namespaces')
 
 test('it is installed, started, upgraded with its sessions, removed and purged', { skip: trySkip }, () => {

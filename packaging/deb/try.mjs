@@ -24,6 +24,7 @@ import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ensureBuilt, ensureInstalled, run, ToolError } from '../../tools/lib/workspace.mjs'
 import { architectures, ownArchitecture } from '../lib/architectures.mjs'
+import { runInLayer } from '../lib/layer.mjs'
 import { buildDeb } from './build.mjs'
 
 const usage = `Usage: npm run deb:try -- [--arch ARCHITECTURE] [--root FOLDER | --debootstrap] [--systemd] [--deb FILE]
@@ -34,22 +35,6 @@ const usage = `Usage: npm run deb:try -- [--arch ARCHITECTURE] [--root FOLDER | 
   --systemd            boot it (systemd-container; the Debian needs systemd)
   --deb FILE           a package that is there already
   --help               print this text`
-
-/** Script that mounts `upper` over `lower` at `merged` and runs the rest of its arguments there as process 1. */
-const insideLayer = `set -e
-mount -t tmpfs tmpfs "$1"
-mkdir "$1/upper" "$1/work" "$1/merged"
-mount -t overlay overlay -o "lowerdir=$2,upperdir=$1/upper,workdir=$1/work" "$1/merged"
-mount -t proc proc "$1/merged/proc"
-mkdir -p "$1/merged/dev"
-mount --rbind /dev "$1/merged/dev"
-mount -t tmpfs tmpfs "$1/merged/tmp"
-mount -t tmpfs tmpfs "$1/merged/run"
-cp "$3" "$4" "$5" "$1/merged/tmp/"
-ip link set lo up
-printf '#!/bin/sh\\nexit 101\\n' > "$1/merged/usr/sbin/policy-rc.d"
-chmod 755 "$1/merged/usr/sbin/policy-rc.d"
-exec chroot "$1/merged" /bin/sh /tmp/try.sh "/tmp/$(basename "$4")" "/tmp/$(basename "$5")"`
 
 /** Copy of a package with a version that comes after it. */
 export function successor(deb, folder) {
@@ -85,20 +70,9 @@ function needQemu({ qemu }) {
   )
 }
 
-/** Runs the steps on a layer above `root`. Returns the exit code, and with `output` 'pipe' what was printed. */
-export function tryIn(root, first, second, scratch, output = 'inherit') {
-  const layer = join(scratch, 'layer')
-  mkdirSync(layer)
-  const namespaces = ['--mount', '--pid', '--fork', '--kill-child', '--net', '--uts', '--ipc']
-  const script = join(import.meta.dirname, 'try.sh')
-  const args = [...namespaces, 'sh', '-c', insideLayer, 'sh', layer, root, script, first, second]
-  const { status, error, stdout, stderr } = spawnSync('unshare', args, {
-    stdio: ['ignore', output, output],
-    encoding: 'utf8',
-  })
-  if (error) throw new ToolError(`unshare: ${error.message}`)
-  return { status: status ?? 1, text: `${stdout ?? ''}${stderr ?? ''}` }
-}
+/** Runs the steps on a layer above `root`. Returns what `runInLayer` does. */
+export const tryIn = (root, first, second, scratch, output = 'inherit') =>
+  runInLayer(root, [join(import.meta.dirname, 'try.sh'), first, second], scratch, output)
 
 /** Boots `root` and runs the steps there. Resolves with the exit code, as `tryIn`. */
 async function tryBooted(root, first, second, scratch) {

@@ -38,14 +38,16 @@ function npm(args, what) {
 /**
  * Reason why the installed packages are not those of package-lock.json, or null when they are. Compares contents, not
  * times: a `git checkout` changes times, an `npm install` by hand leaves no mark of ours.
+ * @param dev false: without packages for development
  */
-export function installNeeded(folder = root) {
+export function installNeeded(folder = root, { dev = true } = {}) {
   const installedPath = join(folder, 'node_modules', '.package-lock.json')
   if (!existsSync(installedPath)) return 'nothing is installed yet'
   const wanted = JSON.parse(readFileSync(join(folder, 'package-lock.json'), 'utf8')).packages
   const installed = JSON.parse(readFileSync(installedPath, 'utf8')).packages
   for (const [path, entry] of Object.entries(wanted)) {
     if (!path.startsWith('node_modules/') || entry.optional || entry.peer) continue
+    if (!dev && entry.dev) continue
     const name = path.slice('node_modules/'.length)
     if (!existsSync(join(folder, path))) return `${name} is missing`
     if (!entry.link && installed[path]?.version !== entry.version) return `${name} is not at version ${entry.version}`

@@ -36,6 +36,9 @@ export type PeerName =
   | 'openssl'
   | 'microsocks'
   | 'suite-python'
+  | 'shellcheck'
+  | 'jq'
+  | 'curl'
 
 interface PeerSource {
   readonly debianPackage: string
@@ -78,6 +81,10 @@ const peers: Readonly<Record<PeerName, PeerSource>> = {
   microsocks: { debianPackage: 'microsocks', find: () => findExecutable('microsocks') },
   /** The path is a Python with what Mosquitto's own suites import. */
   'suite-python': { debianPackage: 'python3 python3-psutil', find: () => findPython('psutil') },
+  /** Checks of the scripts that set up machines (examples/aws). */
+  shellcheck: { debianPackage: 'shellcheck', find: () => findExecutable('shellcheck') },
+  jq: { debianPackage: 'jq', find: () => findExecutable('jq') },
+  curl: { debianPackage: 'curl', find: () => findExecutable('curl') },
   chromium: { debianPackage: 'chromium', find: () => findExecutable('chromium') },
 }
 
