@@ -66,7 +66,21 @@ test('a page goes on where the one before has ended, also when that item has gon
 test('what has gone since it was found is left out, and its page is not the last', async () => {
   const map = mapOf('a', 'b', 'c')
   map.get('b')!.isGone = true
-  assert.deepEqual(await listingOf(map).page({ limit: 2 }), { items: ['a'], next: 'b' })
+  const { items, next } = await listingOf(map).page({ limit: 2 })
+  assert.deepEqual(items, ['a'])
+  assert.deepEqual((await listingOf(map).page({ after: next! })).items, ['c'])
+})
+
+test('a string that is no cursor is refused, also one that is almost one', async () => {
+  const listing = listingOf(mapOf('a', 'b\ud800', 'c'))
+  const { next } = await listing.page({ limit: 2 })
+  assert.deepEqual((await listing.page({ after: next! })).items, ['c'])
+  for (const after of ['', 'b', 'garbage', `${next}x`, next!.slice(1), 'kAA', 'k+', 7 as never]) {
+    await assert.rejects(listing.page({ after }), {
+      code: 'ERR_MQTT_OPTION',
+      message: /after must be the `next` of a page/,
+    })
+  }
 })
 
 test('what goes and comes again while a page is made comes once, as it is now', async () => {

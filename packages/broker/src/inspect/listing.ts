@@ -4,7 +4,7 @@
  * `Inspector` makes one for each query. It walks through the live collections of the core and lets everybody else have their turn whenever
  * it has worked for `SLICE_MS`; so the broker changes while it walks. The invariant is what its doc comment promises a caller.
  */
-import { check, checkOptions, type Rules, text, whole } from '@recado/protocol'
+import { checkOptions, type Rule, type Rules, whole } from '@recado/protocol'
 
 /** Milliseconds of work before others have their turn. */
 const SLICE_MS = 2
@@ -29,7 +29,24 @@ export interface Page<Item> {
   readonly next: string | null
 }
 
-const pageRules: Rules<PageOptions> = { after: text, limit: whole(1, PAGE_ITEMS_MAX) }
+/** First character of every cursor: the form may change with it. */
+const CURSOR_FORM = 'k'
+
+/** Cursor of the page after this key; it may stand in a URL as it is. */
+const cursorOf = (key: string): string => CURSOR_FORM + Buffer.from(key, 'utf16le').toString('base64url')
+
+/** Key of a cursor; null for a string that is none. */
+function keyIn(cursor: string): string | null {
+  if (!cursor.startsWith(CURSOR_FORM)) return null
+  const key = Buffer.from(cursor.slice(CURSOR_FORM.length), 'base64url').toString('utf16le')
+  return cursorOf(key) === cursor ? key : null
+}
+
+const cursorRule: Rule = {
+  must: 'the `next` of a page',
+  holds: (value) => typeof value === 'string' && keyIn(value) !== null,
+}
+const pageRules: Rules<PageOptions> = { after: cursorRule, limit: whole(1, PAGE_ITEMS_MAX) }
 
 /** Steps of a walk: an item that meets the query, or `null` for a step that found none. */
 export type Walk<Found> = Iterable<Found | null>
@@ -84,8 +101,8 @@ export class Listing<Item> implements AsyncIterable<Item> {
    */
   async page(options: PageOptions = {}): Promise<Page<Item>> {
     checkOptions(options, pageRules)
-    const { after, limit = PAGE_ITEMS } = options
-    if (after !== undefined) check('after', after, text)
+    const { limit = PAGE_ITEMS } = options
+    const after = options.after === undefined ? undefined : keyIn(options.after)!
     const first = new First<{ key: string; found: unknown }>(limit)
     const slice = new Slice()
     for (const found of this.#walk()) {
@@ -101,7 +118,7 @@ export class Listing<Item> implements AsyncIterable<Item> {
       if (item !== null) items.push(item)
       if (slice.isOver()) await slice.next()
     }
-    return { items, next: first.hasMore ? first.lastKey : null }
+    return { items, next: first.hasMore ? cursorOf(first.lastKey) : null }
   }
 }
 
