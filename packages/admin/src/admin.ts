@@ -21,16 +21,23 @@ import { type Operation, operation } from './http/operation.ts'
 import { accessOperations } from './operations/access.ts'
 import { clientOperations } from './operations/clients.ts'
 import { healthOperations, ProcessSamples } from './operations/health.ts'
+import { insightOperations } from './operations/insight.ts'
 import { messageOperations } from './operations/messages.ts'
 import type { Parts } from './operations/parts.ts'
 import { serverOperations } from './operations/server.ts'
 import { subscriptionOperations } from './operations/subscriptions.ts'
+import { Decisions } from './why/decisions.ts'
+
+/** Decisions that are remembered. */
+const DECISIONS_MAX = 10_000
 
 /** Options of `createAdmin`. */
 export interface AdminOptions {
   readonly host: AdminHost
   /** File of bearer tokens; absent: there are none. */
   readonly tokens?: TokenFile
+  /** Drops and refusals that are remembered for `why`; 0: none, and nothing is observed. Default 10,000. */
+  readonly decisionsMax?: number
 }
 
 /** The API of a broker. */
@@ -48,9 +55,10 @@ export class Admin {
   readonly operations: readonly Operation[]
   readonly #sessions: Sessions = new Sessions()
   readonly #identification: Identification
+  #stopObserving: () => void = () => {}
   readonly #samples: ProcessSamples = new ProcessSamples()
 
-  constructor(broker: Broker, { host, tokens }: AdminOptions) {
+  constructor(broker: Broker, { host, tokens, decisionsMax = DECISIONS_MAX }: AdminOptions) {
     const identification = new Identification({ host, tokens: tokens ?? null, sessions: this.#sessions })
     this.#identification = identification
     const parts: Parts = {
@@ -62,12 +70,15 @@ export class Admin {
       audit: new AuditLog(host),
       startedAtMs: Date.now(),
     }
+    const decisions = decisionsMax === 0 ? null : new Decisions(decisionsMax)
+    if (decisions !== null) this.#stopObserving = broker.observe(decisions.observer)
     const all: Operation[] = [
       ...serverOperations(parts),
       ...accessOperations(parts),
       ...clientOperations(parts),
       ...subscriptionOperations(parts),
       ...messageOperations(parts),
+      ...insightOperations(parts, decisions),
       ...healthOperations(parts, this.#samples),
     ]
     all.push(documentOperation(all, host.version))
@@ -100,6 +111,7 @@ export class Admin {
   /** Stops what it measures. */
   close(): void {
     this.#samples.stop()
+    this.#stopObserving()
   }
 }
 

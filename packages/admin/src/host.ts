@@ -4,7 +4,7 @@
  * `recado` fills it in `admin/`; another program that embeds the broker may leave out what it does not have: the
  * operations that need it answer 501.
  */
-import type { AuthorizeHooks, ClientInfo, ProtocolConnection } from '@recado/broker'
+import type { ClientInfo, ProtocolConnection } from '@recado/broker'
 import type { Role } from './access/roles.ts'
 
 /** Login of HTTP Basic, or of `POST /api/v1/session`; a bearer token that is not ours is a password without a user. */
@@ -95,8 +95,6 @@ export interface AdminHost {
   listeners?(): readonly ListenerState[]
   bridges?(): readonly BridgeState[]
   configuration?(): Promise<ConfigurationState>
-  /** Rights in force; null: everything is allowed. */
-  rights?(): AuthorizeHooks | null
   /** Asks the rules about a client that need not be connected. */
   checkRights?(
     client: ClientInfo,

@@ -124,6 +124,7 @@ export type {
 } from './inspect/inspector.ts'
 export type { Listing, Page, PageOptions } from './inspect/listing.ts'
 export type { ConnectionError } from './inspect/recent-errors.ts'
+export type { RecipientQuery } from './inspect/recipients.ts'
 export type {
   ClientView,
   DelayedView,
@@ -131,9 +132,12 @@ export type {
   MessageView,
   QueuedView,
   RatesView,
+  RecipientsView,
+  RecipientView,
   SessionView,
   SubscriptionView,
   TrafficView,
+  Verdict,
   WillView,
 } from './inspect/views.ts'
 export type { PipelineOptions } from './listener-pipeline.ts'
@@ -157,6 +161,7 @@ export type {
   Peer,
   Random,
   ReceivedPacket,
+  RetainedAnswer,
   Store,
   TracedPacket,
   Transport,

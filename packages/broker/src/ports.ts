@@ -486,6 +486,9 @@ export interface ReceivedPacket extends TracedPacket {
   isRefused: boolean
 }
 
+/** Whether a new subscription gets retained messages; if not, the reason. [MQTT-3.3.1-10] [MQTT-3.3.1-11] */
+export type RetainedAnswer = 'sent' | 'not-new' | 'not-wanted' | 'shared' | 'refused'
+
 /** Events for logs and statistics, one name per site. */
 export interface BrokerEvents {
   /** `transport`: how its connections are read and written (see `SocketListenerOptions.transport`). */
@@ -519,7 +522,14 @@ export interface BrokerEvents {
   'client.disconnected': { client: ClientInfo; byClient: boolean; reasonCode: ReasonCode; why: string }
   'session.taken-over': { clientId: string; remoteAddress: string }
   'session.ended': { clientId: string; why: 'expired' | 'clean-start' | 'disconnected' | 'removed' }
-  'subscription.made': { client: ClientInfo; topicFilter: string; qos: QoS; reasonCode: ReasonCode }
+  /** `retained`: whether retained messages are sent to it; else why not: Retain Handling 1 or 2, or it is shared. */
+  'subscription.made': {
+    client: ClientInfo
+    topicFilter: string
+    qos: QoS
+    reasonCode: ReasonCode
+    retained: RetainedAnswer
+  }
   'subscription.ended': { client: ClientInfo; topicFilter: string }
   /** A subscription was allowed once and is not any more: asked about as its session was resumed, or as rights have changed. The client is not told. */
   'subscription.withdrawn': { client: ClientInfo; topicFilter: string; reasonCode: ReasonCode }
@@ -534,7 +544,14 @@ export interface BrokerEvents {
    */
   'packet.received': { client: ClientInfo; packet: ReceivedPacket }
   'packet.sent': { client: ClientInfo; packet: TracedPacket }
-  'message.dropped': { clientId: string; topic: string; qos: QoS; reason: DropReason }
+  /** A subscriber does not get its own message: its subscriptions that match have No Local. [MQTT-3.8.3-3] */
+  'message.withheld': { clientId: string; topic: string; topicFilter: string }
+  /** The member that a Shared Subscription has chosen for a message. `topicFilter` has `$share/name/`. */
+  'message.shared': { clientId: string; topic: string; topicFilter: string }
+  /** A message waits in the queue of a session, which has so many now. */
+  'message.queued': { clientId: string; topic: string; qos: QoS; queuedMessages: number }
+  /** `isForSubscriber`: the client is one that should have got it; otherwise the one that published it. */
+  'message.dropped': { clientId: string; topic: string; qos: QoS; reason: DropReason; isForSubscriber?: true }
   /** The memory ceiling has come nearer, or is further away: see `core/base/memory-guard.ts` for the levels. */
   'memory.level': { level: number; usedBytes: number; limitBytes: number }
   /** The store does not write: durable work is refused until `store.recovered`. */

@@ -85,6 +85,7 @@ export class AccessOpener {
   async open({ listeners, bans, asMosquitto }: Config): Promise<OpenedAccess> {
     const logins = new Map<string, AuthenticationSource>()
     const rights = new Map<string, AuthorizeHooks>()
+    const acls = new Map<string, AclFile>()
     const exchanges = new Map<string, EnhancedAuthenticationHook>()
     const opener = new Opener(this.#observer, this.#mayMake, this.#untold, this.#cache)
     for (const { name, access } of listeners) {
@@ -93,13 +94,14 @@ export class AccessOpener {
       if (source !== null) logins.set(name, source)
       const hooks = rightsFrom(opened)
       if (hooks !== null) rights.set(name, hooks)
+      if (opened.acl !== null) acls.set(name, opened.acl)
       const methods: EnhancedAuthenticationHook[] = []
       if (opened.passwords !== null) methods.push(scram(opened.passwords))
       if (opened.tokens !== null) methods.push(opened.tokens)
       if (methods.length > 0) exchanges.set(name, allMethods(...methods))
     }
     const gate = await this.#gateFor(bans, opener)
-    return { logins, rights, exchanges, gate, ...opener.opened() }
+    return { logins, rights, acls, exchanges, gate, ...opener.opened() }
   }
 
   /** Reports events that were summed up and not reported yet, at the end. */

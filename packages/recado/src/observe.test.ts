@@ -131,8 +131,8 @@ test('what is not logged is not observed', () => {
 
 test('subscriptions are told by their own log types', () => {
   const { observer, lines } = watch(['subscribe', 'unsubscribe'])
-  observer['subscription.made']?.({ client, topicFilter: 'a/#', qos: 1, reasonCode: 1 })
-  observer['subscription.made']?.({ client, topicFilter: 'b', qos: 1, reasonCode: 0x87 })
+  observer['subscription.made']?.({ client, topicFilter: 'a/#', qos: 1, reasonCode: 1, retained: 'sent' })
+  observer['subscription.made']?.({ client, topicFilter: 'b', qos: 1, reasonCode: 0x87, retained: 'refused' })
   observer['subscription.ended']?.({ client, topicFilter: 'a/#' })
   assert.deepEqual(lines, ['abc 1 a/#', 'abc refused (Not Authorized) b', 'abc a/#'])
 })
@@ -148,7 +148,7 @@ test('debug tells each packet, and what belongs to it in lines that begin with a
   received({ type: 1 })
   observer['packet.sent']?.({ client, packet: { type: 2, reasonCode: 0, sessionPresent: true } })
   received({ type: 8, packetId: 1 })
-  observer['subscription.made']?.({ client, topicFilter: 'a/#', qos: 1, reasonCode: 1 })
+  observer['subscription.made']?.({ client, topicFilter: 'a/#', qos: 1, reasonCode: 1, retained: 'sent' })
   received({ type: 10, packetId: 2, topicFilters: ['a/#', 'none'] })
   observer['subscription.ended']?.({ client, topicFilter: 'a/#' })
   assert.deepEqual(lines, [

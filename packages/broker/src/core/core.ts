@@ -25,7 +25,7 @@ import { MeasuredStore } from './journal/measured-store.ts'
 import { DelayedMessages } from './routing/delayed.ts'
 import { Intake } from './routing/intake.ts'
 import { RetainedMessages } from './routing/retained.ts'
-import { Router } from './routing/router.ts'
+import { Router, routeObserverOf } from './routing/router.ts'
 import { recover } from './session/recovery.ts'
 import { Sessions } from './session/sessions.ts'
 import { WillRoom } from './session/will-room.ts'
@@ -65,6 +65,7 @@ export class Core {
     this.journal = this.#store === null ? null : new Journal(this.#store, context)
     const { journal } = this
     this.router = new Router(limits, context.metrics, context.authorizer?.mayReceive !== undefined)
+    this.router.observer = routeObserverOf(context.observer)
     this.retained = new RetainedMessages(context, journal)
     this.intake = new Intake(context, journal, this.router, this.retained)
     const willRoom = new WillRoom(limits)
@@ -182,7 +183,7 @@ export class Core {
     Object.assign(context, ports)
     context.optionsChanged()
     this.connections.reconfigure()
-    context.observe(context.observer)
+    this.observe(context.observer)
     this.router.isFiltering = context.authorizer?.mayReceive !== undefined
     if (context.limits.memoryBytesMax !== memoryBytesMax) this.#guardMemoryAnew()
     this.recheck()
@@ -191,6 +192,7 @@ export class Core {
   /** Sets the observer; null for none. */
   observe(observer: Observer | null): void {
     this.context.observe(observer)
+    this.router.observer = routeObserverOf(observer)
   }
 
   /** Controllers of `$CONTROL/…` by Topic Name: messages to it are commands. */

@@ -27,6 +27,7 @@ import { Listing, type Walk } from './listing.ts'
 import { isAsked, type Pattern, patternOf } from './pattern.ts'
 import { RateMeter } from './rate-meter.ts'
 import type { ConnectionError, RecentErrors } from './recent-errors.ts'
+import { type RecipientQuery, recipientRules, recipientsOf } from './recipients.ts'
 import {
   type ClientView,
   clientView,
@@ -38,6 +39,7 @@ import {
   messageView,
   type QueuedView,
   queuedView,
+  type RecipientsView,
   type SessionView,
   type SubscriptionView,
   sessionView,
@@ -245,6 +247,19 @@ export class Inspector {
           ? subscriptionView(session, entry)
           : null,
     )
+  }
+
+  /**
+   * Returns who would get a message that is published to a topic now, and who not and why. Nothing is published.
+   * `clientId` is the publisher, for No Local.
+   * @throws MqttError ERR_MQTT_OPTION, ERR_MQTT_TOPIC_NAME
+   */
+  recipients(topic: string, query: RecipientQuery = {}): RecipientsView {
+    check('topic', topic, text)
+    checkOptions(query, recipientRules)
+    if (!isTopicName(topic)) throw new MqttError('ERR_MQTT_TOPIC_NAME', `"${topic}" is not a Topic Name`)
+    this.#nowMs()
+    return recipientsOf(this.#core, topic, query)
   }
 
   /** Retained messages that have not expired. @throws MqttError ERR_MQTT_OPTION, ERR_MQTT_TOPIC_FILTER */

@@ -166,6 +166,37 @@ export interface InFlightView {
   readonly message: MessageView | null
 }
 
+/**
+ * Fate of a message for one subscription. `gets`: it is sent at once; `waits`: in its queue; `not-chosen`:
+ * another member of the Shared Subscription would get it; the others say why it is not sent.
+ */
+export type Verdict =
+  | 'gets'
+  | 'waits'
+  | 'not-chosen'
+  | 'no-local'
+  | 'not-authorized'
+  | 'offline-qos0'
+  | 'slow-reader'
+  | 'queue-full'
+
+/** A subscription that a Topic Name matches, and what becomes of a message for it. */
+export interface RecipientView extends SubscriptionView {
+  /** QoS at which it would be sent. */
+  readonly deliveredQoS: QoS
+  readonly verdict: Verdict
+}
+
+/** Subscriptions that a Topic Name matches. */
+export interface RecipientsView {
+  /** Subscriptions, at most 1,000. */
+  readonly recipients: readonly RecipientView[]
+  /** Number of all. */
+  readonly total: number
+  /** Subscriptions of the embedding program that match as well. */
+  readonly programSubscriptions: number
+}
+
 const finite = (value: number): number | null => (Number.isFinite(value) ? value : null)
 
 export function willView({ topic, qos, retain, payload, properties }: Will): WillView {

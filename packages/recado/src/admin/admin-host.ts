@@ -7,7 +7,7 @@ import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { stat, statfs } from 'node:fs/promises'
 import type { AdminHost, BridgeState, ConfigurationState, DiskState, ListenerState } from '@recado/admin'
-import type { AuthorizeHooks, Broker } from '@recado/broker'
+import type { Broker } from '@recado/broker'
 import type { BridgeFigures } from '../bridge/bridge.ts'
 import type { Config } from '../config/config.ts'
 import { effectiveSections } from '../config/effective.ts'
@@ -33,7 +33,7 @@ interface HostParts extends ProgramParts, Pick<AdminHost, 'login'> {
   readonly broker: Broker
   readonly log: Logger
   readonly config: () => Config
-  readonly rights: () => AuthorizeHooks | null
+  readonly checkRights: NonNullable<AdminHost['checkRights']>
   readonly certificate: NonNullable<AdminHost['certificate']>
 }
 
@@ -60,7 +60,7 @@ export function hostOf(parts: HostParts): AdminHost {
     listeners: () => config().listeners.map(stateOf),
     bridges: () => program.bridges().map(bridgeStateOf),
     configuration: async () => configurationOf(config()),
-    rights: parts.rights,
+    checkRights: parts.checkRights,
     async reload() {
       await program.reload()
       return ['The configuration was read again: the log says what changed.']

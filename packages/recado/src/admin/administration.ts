@@ -6,7 +6,7 @@
  * rules decide who may ask, the same that MQTT clients have to meet, and a refused login is logged like theirs.
  */
 import type { IncomingMessage } from 'node:http'
-import type { Admin, LoggedIn } from '@recado/admin'
+import type { Admin, LoggedIn, RightsAnswer } from '@recado/admin'
 import { TokenFile } from '@recado/admin/tokens'
 import {
   type AuthenticationSource,
@@ -18,6 +18,7 @@ import {
   connectionOf,
   http,
   type ListenerProtocol,
+  type Permission,
   type ProtocolConnection,
 } from '@recado/broker'
 import { Connect, isTopicName, type ProtocolVersion, ReasonCode, reasonCodeName } from '@recado/protocol'
@@ -41,6 +42,7 @@ export class Administration {
   readonly #numbers: () => Readonly<Record<string, number>>
   readonly #log: Logger
   #config: Config
+  #access: Access
   #authentication: AuthenticationSource
   #authorization: AuthorizeHooks | null
   #control: { close(): void } | null = null
@@ -61,6 +63,7 @@ export class Administration {
     this.#numbers = numbers
     this.#log = log
     this.#config = config
+    this.#access = access
     this.#authentication = authenticateFrom(config, access)
     this.#authorization = authorizeFrom(config, access)
     this.#takeControl()
@@ -69,6 +72,7 @@ export class Administration {
 
   take(config: Config, access: Access): void {
     this.#config = config
+    this.#access = access
     this.#authentication = authenticateFrom(config, access)
     this.#authorization = authorizeFrom(config, access)
     this.#admin?.loginsChanged()
@@ -108,7 +112,7 @@ export class Administration {
       broker: this.#broker,
       log: this.#log,
       config: () => this.#config,
-      rights: () => this.#authorization,
+      checkRights: (client, action, topic) => this.#checkRights(client, action, topic),
       login: (connection, login) => this.#roleOf(connection, login, null),
       certificate: async (connection) => {
         const identity = this.#identityOf(connection)
@@ -116,8 +120,32 @@ export class Administration {
         return answer === 'busy' ? null : answer
       },
     })
-    this.#admin = createAdmin(this.#broker, { host, ...tokens })
+    this.#admin = createAdmin(this.#broker, { host, ...tokens, decisionsMax: this.#config.httpApi.decisionsMax })
     return this.#admin
+  }
+
+  /** Asks the rules of a listener, and the ACL file which line decides. */
+  #checkRights(
+    client: ClientInfo,
+    action: 'publish' | 'subscribe' | 'receive',
+    topic: string,
+  ): RightsAnswer | Promise<RightsAnswer> {
+    const rules = this.#authorization
+    if (rules === null) return { isAllowed: true, by: 'no rules are configured, so everything is allowed' }
+    const acl = this.#access.acls?.get(client.listener)
+    const said = acl?.explain(client.clientId, client.username, topic, action === 'publish' ? 'write' : 'read')
+    const by =
+      said === undefined
+        ? `the rules of the listener ${client.listener}`
+        : said.why.replace(/^line (\d+)/, `${acl!.path}:$1`)
+    const answer =
+      action === 'publish'
+        ? (rules.publish?.(client, topic, { qos: 0, retain: false }) ?? true)
+        : (rules.mayReceive?.(client, topic) ?? true)
+    const isAllowed = (permission: Permission): boolean => permission === true || permission === ReasonCode.Success
+    return answer instanceof Promise
+      ? answer.then((late) => ({ isAllowed: isAllowed(late), by }))
+      : { isAllowed: isAllowed(answer), by }
   }
 
   /** User that a client certificate or pre-shared key stands for; null for none. */

@@ -7,6 +7,7 @@
  * has not been opened refuses.
  */
 import {
+  type AclFile,
   type AuthenticateHook,
   type AuthenticationAnswer,
   type AuthenticationSource,
@@ -28,6 +29,8 @@ import type { ListenerConfig } from './listeners.ts'
 export interface Access {
   readonly logins: ReadonlyMap<string, AuthenticationSource>
   readonly rights: ReadonlyMap<string, AuthorizeHooks>
+  /** ACL files, which can say which line decides. */
+  readonly acls?: ReadonlyMap<string, AclFile>
   /** Authentication by AUTH packets. */
   readonly exchanges: ReadonlyMap<string, EnhancedAuthenticationHook>
   /** Before all logins; null or absent: nobody is banned. */

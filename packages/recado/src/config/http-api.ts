@@ -4,7 +4,7 @@
  * `config.ts` calls it. Invariant: a line that gives nobody a role is an error, not a user without rights.
  */
 import type { Role } from '@recado/admin'
-import { given, settingsOf } from './block-values.ts'
+import { given, settingsOf, valueOrDefault } from './block-values.ts'
 import { type Block, ConfigError } from './parse.ts'
 
 const roles: readonly Role[] = ['viewer', 'operator', 'admin']
@@ -14,6 +14,8 @@ export interface HttpApiConfig {
   readonly roles: ReadonlyMap<string, Role>
   /** File of tokens; null: `api-tokens.json` in the data folder. */
   readonly tokenFile: string | null
+  /** Drops and refusals that are remembered. */
+  readonly decisionsMax: number
 }
 
 /** @throws ConfigError */
@@ -29,5 +31,9 @@ export function httpApiFrom(global: Block): HttpApiConfig {
     }
     byUser.set(user, role)
   }
-  return { roles: byUser, tokenFile: given<string>(global, 'http_api_token_file') ?? null }
+  return {
+    roles: byUser,
+    tokenFile: given<string>(global, 'http_api_token_file') ?? null,
+    decisionsMax: valueOrDefault(global, 'http_api_decisions') as number,
+  }
 }

@@ -62,6 +62,8 @@ export class Context {
   isTracing: boolean
   /** Whether the observer wants each published message. Looking for it in the observer would be a search per message. */
   observesMessages: boolean
+  /** Whether the observer wants each message that waits. */
+  observesQueues: boolean
   readonly metrics: Metrics = new Metrics()
   readonly faults: Faults
   readonly holdings: Holdings
@@ -98,6 +100,7 @@ export class Context {
     this.observer = ports.observer
     this.isTracing = isTracedBy(ports.observer)
     this.observesMessages = ports.observer?.['message.published'] !== undefined
+    this.observesQueues = ports.observer?.['message.queued'] !== undefined
     this.holdings = new Holdings(limits)
     this.optionsChanged()
     const steady = ports.store?.isPersistent ? new SteadyClock(ports.clock, ports.store) : null
@@ -129,16 +132,18 @@ export class Context {
     this.observer = observer
     this.isTracing = isTracedBy(observer)
     this.observesMessages = observer?.['message.published'] !== undefined
+    this.observesQueues = observer?.['message.queued'] !== undefined
     this.faults.observer = observer
   }
 
   /**
-   * Counts a message that does not reach a subscriber, and tells the observer. `clientId` is '' when it is no client's
-   * in particular.
+   * Counts a message that does not reach a subscriber, and tells the observer. `clientId` is that of its publisher, or
+   * with `isForSubscriber` that of the subscriber; '' when it is no client's in particular.
    */
-  dropped(clientId: string, topic: string, qos: QoS, reason: DropReason): void {
+  dropped(clientId: string, topic: string, qos: QoS, reason: DropReason, isForSubscriber: boolean = false): void {
     this.metrics.dropped[reason]++
-    this.observer?.['message.dropped']?.({ clientId, topic, qos, reason })
+    const event = { clientId, topic, qos, reason }
+    this.observer?.['message.dropped']?.(isForSubscriber ? { ...event, isForSubscriber } : event)
   }
 }
 

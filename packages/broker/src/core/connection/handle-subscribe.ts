@@ -20,7 +20,7 @@ import {
   Unsuback,
   type Unsubscribe,
 } from '@recado/protocol'
-import { ALLOW, PENDING } from '../../ports.ts'
+import { ALLOW, PENDING, type RetainedAnswer } from '../../ports.ts'
 import { substituted } from '../base/placeholders.ts'
 import { PendingPacket } from '../journal/pending-ack.ts'
 import type { RetainedWalk } from '../routing/retained.ts'
@@ -120,11 +120,12 @@ function subscribeNext(
     const isAsked = subscribe.packetId !== UNASKED
     let reasonCode = isAsked && !rewriteFilter(connection, subscription) ? ReasonCode.TopicFilterInvalid : ALLOW
     if (reasonCode === ALLOW) reasonCode = judge(connection, subscription)
+    const isNew = !connection.session!.subscriptions.has(subscription.topicFilter)
     if (reasonCode === ALLOW && authorizer !== null) {
       const decide = (late: ReasonCode): void =>
         connection.decided(() => {
           reasonCodes.push(late === ALLOW ? makeSubscription(connection, subscription, identifier, made) : late)
-          note(connection, subscription, reasonCodes[i]!)
+          note(connection, subscription, reasonCodes[i]!, isNew)
           subscribeNext(connection, subscribe, identifier, reasonCodes, made)
         })
       const verdict = authorizer.subscribe(connection, subscription, decide, false)
@@ -136,7 +137,7 @@ function subscribeNext(
     }
     if (reasonCode === ALLOW) reasonCode = makeSubscription(connection, subscription, identifier, made)
     reasonCodes.push(reasonCode)
-    note(connection, subscription, reasonCode)
+    note(connection, subscription, reasonCode, isNew)
     tookWork(connection, subscription.topicFilter)
   }
   if (subscribe.packetId === UNASKED) {
@@ -171,9 +172,20 @@ function sendWhenSafe(
   connection.acknowledgements.owe(pending)
 }
 
-function note(connection: Connection, { topicFilter, qos }: Subscription, reasonCode: number): void {
+function note(connection: Connection, subscription: Subscription, reasonCode: number, isNew: boolean): void {
+  const { topicFilter, qos } = subscription
   if (reasonCode >= ReasonCode.UnspecifiedError) connection.context.metrics.subscriptionsRefused++
-  connection.context.observer?.['subscription.made']?.({ client: connection, topicFilter, qos, reasonCode })
+  const made = connection.context.observer?.['subscription.made']
+  if (made === undefined) return
+  const retained = reasonCode >= ReasonCode.UnspecifiedError ? 'refused' : retainedAnswer(subscription, isNew)
+  made({ client: connection, topicFilter, qos, reasonCode, retained })
+}
+
+/** [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]; none for a Shared Subscription (4.8.2). */
+function retainedAnswer({ topicFilter, retainHandling }: Subscription, isNew: boolean): RetainedAnswer {
+  if (parseShare(topicFilter) !== null) return 'shared'
+  if (retainHandling === 2) return 'not-wanted'
+  return retainHandling === 0 || isNew ? 'sent' : 'not-new'
 }
 
 /**

@@ -11,6 +11,7 @@
  * Sources: MQTT 5.0 sections 3.3.4, 3.8.3.1, 4.7 and 4.8.
  */
 import { FilterTree, isTopicName, parseShare } from '@recado/protocol'
+import type { Observer } from '../../ports.ts'
 import type { Limits } from '../base/limits.ts'
 import type { Message } from '../base/message.ts'
 import type { Metrics } from '../base/metrics.ts'
@@ -24,6 +25,19 @@ class FilterSubscriptions {
   readonly plain: Map<Subscriber, SubscriptionEntry> = new Map()
   /** Shared Subscriptions by share name. */
   readonly groups: Map<string, SharedGroup> = new Map()
+}
+
+/** Events of the router, for observers that want them. */
+export interface RouteObserver {
+  readonly withheld: Observer['message.withheld']
+  readonly shared: Observer['message.shared']
+}
+
+/** The part of an observer that the router tells; null when it wants nothing of that. */
+export function routeObserverOf(observer: Observer | null): RouteObserver | null {
+  const withheld = observer?.['message.withheld']
+  const shared = observer?.['message.shared']
+  return withheld === undefined && shared === undefined ? null : { withheld, shared }
 }
 
 const NO_GROUPS: readonly SharedGroup[] = []
@@ -47,6 +61,8 @@ export class Router {
   fullSubscribers = 0
   /** Whether routes have only subscribers that may receive. */
   isFiltering: boolean
+  /** Observer of No Local and of Shared Subscriptions; null for none. */
+  observer: RouteObserver | null = null
   #hasFailed = false
 
   constructor(limits: Limits, metrics: Metrics, isFiltering = false) {
@@ -150,8 +166,11 @@ export class Router {
       if (target.subscriber === message.publisher) {
         // No Local. [MQTT-3.8.3-3]
         const others = target.noLocal ? null : (target.withoutNoLocal ?? target)
-        if (others === null) count--
-        else this.#deliver(message, others)
+        if (others !== null) this.#deliver(message, others)
+        else {
+          count--
+          if (this.observer !== null) tell(this.observer.withheld, message, target)
+        }
       } else {
         this.#deliver(message, target)
       }
@@ -159,6 +178,7 @@ export class Router {
     for (let i = 0; i < groups.length; i++) {
       const member = groups[i]!.choose(this.isFiltering ? message.topic : null)
       if (member === null) continue
+      if (this.observer !== null) tell(this.observer.shared, message, member)
       this.#deliver(message, member)
       count++
     }
@@ -171,6 +191,16 @@ export class Router {
     } catch (error) {
       this.#hasFailed = true
       entry.subscriber.fault('deliver', error)
+    }
+  }
+
+  /** All subscriptions that match a topic, whatever their subscribers may receive: for looking, not for delivering. */
+  matching(topic: string): { readonly plain: SubscriptionEntry[]; readonly groups: SharedGroup[] } {
+    const matches: FilterSubscriptions[] = []
+    this.#tree.match(topic, matches)
+    return {
+      plain: matches.flatMap(({ plain }) => [...plain.values()]),
+      groups: matches.flatMap(({ groups }) => [...groups.values()]),
     }
   }
 
@@ -270,4 +300,13 @@ export class Router {
       if (route !== undefined) this.#forgetRoute(topicFilter, route)
     }
   }
+}
+
+function tell(
+  observer: Observer['message.shared'],
+  { topic }: Message,
+  { subscriber, topicFilter }: SubscriptionEntry,
+): void {
+  const { clientId } = subscriber
+  if (clientId !== undefined) observer?.({ clientId, topic, topicFilter })
 }

@@ -57,11 +57,30 @@ export class SharedGroup implements Heirs {
     return true
   }
 
+  get members(): readonly SubscriptionEntry[] {
+    return this.#members
+  }
+
   /** Member whose turn it is; null when there is none. With a `topic`, among those that may receive its messages. */
   choose(topic: string | null): SubscriptionEntry | null {
+    const bestAt = this.#nextOf(topic)
+    if (bestAt < 0) {
+      this.#next = this.#members.length < 2 ? 0 : 1
+      return null
+    }
+    this.#next = bestAt + 1 >= this.#members.length ? 0 : bestAt + 1
+    return this.#members[bestAt]!
+  }
+
+  /** Member that `choose` would return; nobody's turn is over by that. */
+  peek(topic: string | null): SubscriptionEntry | null {
+    return this.#members[this.#nextOf(topic)] ?? null
+  }
+
+  /** Index of the member whose turn it is; -1 when there is none. */
+  #nextOf(topic: string | null): number {
     const members = this.#members
-    let best: SubscriptionEntry | null = null
-    let bestAt = 0
+    let bestAt = -1
     let bestReadiness = -1
     for (let i = 0; i < members.length; i++) {
       let at = this.#next + i
@@ -70,14 +89,12 @@ export class SharedGroup implements Heirs {
       if (topic !== null && !member.subscriber.mayReceive(topic)) continue
       const readiness = member.subscriber.readiness
       if (readiness > bestReadiness) {
-        best = member
         bestAt = at
         bestReadiness = readiness
         if (readiness === Readiness.Ready) break
       }
     }
-    this.#next = bestAt + 1 >= members.length ? 0 : bestAt + 1
-    return best
+    return bestAt
   }
 
   inherit(message: Message): boolean {

@@ -15,6 +15,8 @@ import type { Heirs } from '../journal/delivery.ts'
 export const Readiness = { Full: 0, Away: 1, Busy: 2, Ready: 3 } as const
 
 export interface Subscriber extends Faulty {
+  /** Client Identifier of a session; absent for a subscription of the embedding program. */
+  readonly clientId?: string
   /**
    * `message` may be borrowed: `keep()` it to hold on to it. `isInherited`: it waited for another member of a Shared Subscription, so it
    * has been acknowledged, and want of memory is no reason to drop it.

@@ -22,6 +22,7 @@ const EXPIRED_LOOK_MS = 1_000
 
 /** The session whose backlog it is. */
 export interface BacklogOwner extends DurableSession {
+  readonly clientId: string
   /** Whether its client has given no User Name. */
   readonly isAnonymous: boolean
   /** Bytes of messages in flight. */
@@ -120,6 +121,12 @@ export class Backlog {
     }
     this.queue.push(delivery)
     this.noteFullness()
+    if (this.#context.observesQueues) this.#tell(message, delivery.qos)
+  }
+
+  #tell({ topic }: Message, qos: QoS): void {
+    const { clientId } = this.#owner
+    this.#context.observer?.['message.queued']?.({ clientId, topic, qos, queuedMessages: this.queue.length })
   }
 
   /** Lets go of messages that have expired. Looks through the queue, so once a second at most. */

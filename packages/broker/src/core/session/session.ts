@@ -425,7 +425,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
 
   drop(message: Message, qos: QoS, reason: DropReason): void {
     this.droppedMessages++
-    this.#context.dropped(this.clientId, message.topic, qos, reason)
+    this.#context.dropped(this.clientId, message.topic, qos, reason, true)
   }
 
   /** Sends as much as possible: messages to be sent again, then the queue, then retained messages. */

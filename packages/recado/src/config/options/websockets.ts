@@ -24,6 +24,13 @@ export const webSocketOptions: readonly Option[] = [
     '',
     'Our own, not in Mosquitto: file of the bearer tokens that `recado token create` makes for the HTTP API; it has their hashes. Default: `api-tokens.json` in the data folder; none when nothing is kept.',
   ),
+  option('websockets', 'global')(
+    'http_api_decisions',
+    'integer',
+    '10000',
+    'Our own, not in Mosquitto: number of dropped and refused messages that the HTTP API remembers for `/api/v1/why` and `/api/v1/drops`, in fixed memory (about 200 bytes each). 0: none, and nothing is observed for it. Read at the start.',
+    { unit: 'messages', min: 0, max: 1_000_000 },
+  ),
   option('websockets', 'listener')(
     'websockets_proxy',
     'text',

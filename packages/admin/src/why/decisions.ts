@@ -1,0 +1,199 @@
+/**
+ * The memory of decisions: why messages did not arrive, as the broker decided it, for `why` and the list of drops.
+ *
+ * An observer of the broker (`broker.observe`). Invariants: memory is fixed, whatever happens; what is dropped or refused
+ * is noted each time, what arrives one time in `SAMPLED`; the last publish of a topic is known for the topics that
+ * were first published to last.
+ */
+import type { BrokerEvents, DropReason, Observer, RetainedAnswer } from '@recado/broker'
+import { kept, Ring } from './ring.ts'
+
+/** Published messages from one that is noted to the next. */
+const SAMPLED = 1_000
+const WITHHELD_MAX = 1_000
+const SAMPLES_MAX = 1_000
+const SUBSCRIPTIONS_MAX = 2_000
+const CLIENTS_MAX = 2_000
+const TOPICS_MAX = 10_000
+const GROUPS_MAX = 1_000
+const CHOICES_MAX = 16
+/** Drops for one client and reason with shorter pauses than this are one run. */
+const RUN_GAP_MS = 60_000
+const RUNS_MAX = 10_000
+const FAILURE = 0x80
+
+/** A message that did not reach a subscriber. */
+export interface Dropped {
+  readonly atMs: number
+  /** Publisher or subscriber; '' for nobody in particular. */
+  readonly clientId: string
+  readonly isForSubscriber: boolean
+  readonly topic: string
+  readonly qos: number
+  readonly reason: DropReason
+}
+
+/** A message that a client did not get because it was its own. */
+export interface Withheld {
+  readonly atMs: number
+  readonly clientId: string
+  readonly topic: string
+  readonly topicFilter: string
+}
+
+/** The member that a Shared Subscription chose. */
+export interface Choice {
+  readonly atMs: number
+  readonly clientId: string
+  readonly topic: string
+}
+
+/** A subscription that was refused, or that got no retained messages. */
+export interface SubscriptionNote {
+  readonly atMs: number
+  readonly clientId: string
+  readonly topicFilter: string
+  readonly reasonCode: number
+  readonly retained: RetainedAnswer
+}
+
+/** End of a connection or a session, or a refused connection. */
+export interface ClientNote {
+  readonly atMs: number
+  readonly clientId: string
+  readonly what: 'disconnected' | 'session-ended' | 'refused'
+  readonly why: string
+}
+
+/** Last publish of a topic. */
+export interface Publication {
+  atMs: number
+  /** Publisher; null: the broker or the program. */
+  clientId: string | null
+  qos: number
+  retain: boolean
+  /** Messages since the topic is remembered. */
+  messages: number
+}
+
+/** A run of drops for one client and reason. */
+export interface Run {
+  readonly sinceMs: number
+  lastMs: number
+  messages: number
+}
+
+export class Decisions {
+  readonly drops: Ring<Dropped>
+  readonly withheld: Ring<Withheld> = new Ring(WITHHELD_MAX)
+  readonly subscriptions: Ring<SubscriptionNote> = new Ring(SUBSCRIPTIONS_MAX)
+  readonly clients: Ring<ClientNote> = new Ring(CLIENTS_MAX)
+  readonly samples: Ring<{ readonly topic: string } & Publication> = new Ring(SAMPLES_MAX)
+  readonly #topics: Map<string, Publication> = new Map()
+  readonly #choices: Map<string, Ring<Choice>> = new Map()
+  readonly #runs: Map<string, Run> = new Map()
+  readonly #nowMs: () => number
+  #untilSample = SAMPLED
+
+  /** @param dropsMax drops that are remembered */
+  constructor(dropsMax: number, nowMs: () => number = Date.now) {
+    this.drops = new Ring(dropsMax)
+    this.#nowMs = nowMs
+  }
+
+  /** Last publish of a topic; undefined when it is not remembered. */
+  lastOf(topic: string): Readonly<Publication> | undefined {
+    return this.#topics.get(topic)
+  }
+
+  /** Last choices of a Shared Subscription, latest first. `topicFilter` has `$share/name/`. */
+  choicesOf(topicFilter: string): Iterable<Choice> {
+    return this.#choices.get(topicFilter)?.latest() ?? []
+  }
+
+  /** Run of drops that a client is in, or was in last, for a reason. */
+  runOf(clientId: string, reason: string): Readonly<Run> | undefined {
+    return this.#runs.get(`${reason} ${clientId}`)
+  }
+
+  /** Observer to be added to the broker. */
+  readonly observer: Observer = {
+    'message.published': ({ client, message }) => this.#published(client?.clientId ?? null, message),
+    'message.dropped': (event) => this.#dropped(event),
+    'message.withheld': ({ clientId, topic, topicFilter }) =>
+      this.withheld.add({
+        atMs: this.#nowMs(),
+        clientId: kept(clientId),
+        topic: kept(topic),
+        topicFilter: kept(topicFilter),
+      }),
+    'message.shared': ({ clientId, topic, topicFilter }) => this.#chose(clientId, topic, topicFilter),
+    'subscription.made': ({ client, topicFilter, reasonCode, retained }) => {
+      if (reasonCode < FAILURE && retained === 'sent') return
+      const [id, filter] = [kept(client.clientId), kept(topicFilter)]
+      this.subscriptions.add({ atMs: this.#nowMs(), clientId: id, topicFilter: filter, reasonCode, retained })
+    },
+    'subscription.withdrawn': ({ client, topicFilter, reasonCode }) => {
+      const [id, filter] = [kept(client.clientId), kept(topicFilter)]
+      this.subscriptions.add({
+        ...{ atMs: this.#nowMs(), clientId: id, topicFilter: filter, reasonCode, retained: 'refused' },
+      })
+    },
+    'client.disconnected': ({ client, why }) => this.#note(client.clientId, 'disconnected', why),
+    'session.ended': ({ clientId, why }) => this.#note(clientId, 'session-ended', why),
+    'connection.refused': ({ clientId, why }) => {
+      if (clientId !== '') this.#note(clientId, 'refused', why)
+    },
+  }
+
+  #published(clientId: string | null, { topic, qos, retain }: BrokerEvents['message.published']['message']): void {
+    // The broker's own news would be most of it.
+    if (topic.charCodeAt(0) === 0x24 && topic.startsWith('$SYS/')) return
+    const atMs = this.#nowMs()
+    const known = this.#topics.get(topic)
+    if (known === undefined) {
+      if (this.#topics.size >= TOPICS_MAX) this.#topics.delete(this.#topics.keys().next().value!)
+      if (topic === kept(topic)) this.#topics.set(topic, { atMs, clientId, qos, retain, messages: 1 })
+    } else {
+      known.atMs = atMs
+      known.clientId = clientId
+      known.qos = qos
+      known.retain = retain
+      known.messages++
+    }
+    if (--this.#untilSample > 0) return
+    this.#untilSample = SAMPLED
+    this.samples.add({ topic: kept(topic), atMs, clientId, qos, retain, messages: 1 })
+  }
+
+  #dropped({ clientId, topic, qos, reason, isForSubscriber }: BrokerEvents['message.dropped']): void {
+    const atMs = this.#nowMs()
+    const id = kept(clientId)
+    this.drops.add({ atMs, clientId: id, isForSubscriber: isForSubscriber === true, topic: kept(topic), qos, reason })
+    if (id === '') return
+    const key = `${reason} ${id}`
+    const run = this.#runs.get(key)
+    if (run !== undefined && atMs - run.lastMs < RUN_GAP_MS) {
+      run.lastMs = atMs
+      run.messages++
+      return
+    }
+    this.#runs.delete(key)
+    if (this.#runs.size >= RUNS_MAX) this.#runs.delete(this.#runs.keys().next().value!)
+    this.#runs.set(key, { sinceMs: atMs, lastMs: atMs, messages: 1 })
+  }
+
+  #chose(clientId: string, topic: string, topicFilter: string): void {
+    let choices = this.#choices.get(topicFilter)
+    if (choices === undefined) {
+      if (this.#choices.size >= GROUPS_MAX) this.#choices.delete(this.#choices.keys().next().value!)
+      choices = new Ring(CHOICES_MAX)
+      this.#choices.set(kept(topicFilter), choices)
+    }
+    choices.add({ atMs: this.#nowMs(), clientId: kept(clientId), topic: kept(topic) })
+  }
+
+  #note(clientId: string, what: ClientNote['what'], why: string): void {
+    this.clients.add({ atMs: this.#nowMs(), clientId: kept(clientId), what, why: kept(why) })
+  }
+}

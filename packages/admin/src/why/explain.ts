@@ -1,0 +1,307 @@
+/**
+ * Answers "why was this message not delivered?": joins what was decided (`Decisions`) with the broker as it is now.
+ *
+ * `GET /api/v1/why` calls it. What was recorded since the last publish of the topic comes first, then what holds now, then
+ * what was recorded before. Invariant: nothing changes by a question.
+ */
+import type { Broker, RecipientView, Verdict } from '@recado/broker'
+import { parseShare, reasonCodeName, topicMatches } from '@recado/protocol'
+import type { AdminHost } from '../host.ts'
+import type { Decisions, Publication } from './decisions.ts'
+import { type NearMiss, nearMiss } from './near-miss.ts'
+import { kept } from './ring.ts'
+import { publisherReason, subscriberReason, timeText } from './sentences.ts'
+
+/** Reasons that are handed out. */
+const REASONS_MAX = 20
+/** Clients of which a question about all says why they get nothing. */
+const NAMED_MAX = 5
+/** Subscriptions of a client that are compared with the topic. */
+const COMPARED_MAX = 1_000
+/** A decision belongs to a publish that was noted up to this long after it: both are in one turn. */
+const SAME_MS = 50
+/** Width of the time around `at`. */
+const AROUND_MS = 30_000
+
+/** One reason. */
+export interface Reason {
+  /** Word for programs: a `DropReason`, a `Verdict`, or one of `explain.ts`. */
+  readonly code: string
+  readonly sentence: string
+  /** Client that did not get it, or whose message it was; null for nobody in particular. */
+  readonly clientId: string | null
+  /** When it was decided; null: it holds now. */
+  readonly atMs: number | null
+}
+
+/** Answer. */
+export interface Explanation {
+  readonly topic: string
+  readonly clientId: string | null
+  readonly sentence: string
+  readonly reasons: readonly Reason[]
+  readonly lastPublished: Readonly<Publication> | null
+}
+
+/** Question. */
+export interface Question {
+  readonly topic: string
+  readonly clientId?: string | undefined
+  readonly atMs?: number | undefined
+}
+
+interface Parts {
+  readonly broker: Broker
+  readonly host: AdminHost
+  readonly decisions: Decisions
+  readonly nowMs?: () => number
+}
+
+export async function explain(question: Question, parts: Parts): Promise<Explanation> {
+  const { topic, clientId = null } = question
+  const { decisions } = parts
+  const lastPublished = decisions.lastOf(topic) ?? null
+  const recorded = recordedFor(question, parts)
+  const now =
+    clientId === null ? nowForAll(topic, parts, lastPublished) : await nowFor(topic, clientId, parts, lastPublished)
+  const from = question.atMs === undefined ? (lastPublished?.atMs ?? 0) - SAME_MS : 0
+  const isRecent = ({ atMs }: Reason): boolean => atMs! >= from
+  const reasons = [...recorded.filter(isRecent), ...now, ...recorded.filter((each) => !isRecent(each))]
+  const [first] = reasons
+  const sentence = first?.sentence ?? arrives(topic, clientId, parts, lastPublished)
+  return { topic, clientId, sentence, reasons: reasons.slice(0, REASONS_MAX), lastPublished }
+}
+
+/** Finds decisions about the topic, and the client if one is asked for; latest first. */
+function recordedFor({ topic, clientId, atMs }: Question, { broker, decisions, nowMs = Date.now }: Parts): Reason[] {
+  const name = kept(topic)
+  const id = clientId === undefined ? undefined : kept(clientId)
+  const now = nowMs()
+  const isWanted = (when: number): boolean => atMs === undefined || Math.abs(when - atMs) <= AROUND_MS
+  const reasons: Reason[] = []
+  for (const drop of decisions.drops.latest()) {
+    if (drop.topic !== name || !isWanted(drop.atMs)) continue
+    // What its publisher was refused, nobody got.
+    if (drop.isForSubscriber && id !== undefined && drop.clientId !== id) continue
+    const { clientId: of, reason, isForSubscriber, atMs: when } = drop
+    const at = timeText(when, now)
+    const sentence = isForSubscriber
+      ? `${of} was not sent it: ${subscriberReason(reason, broker.limits)}, ${at}${sinceText(of, reason, when, decisions, now)}.`
+      : `Nobody was sent it: ${publisherReason(reason, of || 'its publisher')}, ${at}.`
+    reasons.push({ code: isForSubscriber ? reason : `publish-${reason}`, sentence, clientId: of || null, atMs: when })
+  }
+  for (const { clientId: of, topic: on, topicFilter, atMs: when } of decisions.withheld.latest()) {
+    if (on !== name || !isWanted(when) || (id !== undefined && of !== id)) continue
+    const sentence = `${of} was not sent it: it published the message itself, and its subscription ${topicFilter} has No Local, ${timeText(when, now)}.`
+    reasons.push({ code: 'no-local', sentence, clientId: of, atMs: when })
+  }
+  if (id !== undefined) {
+    for (const note of decisions.subscriptions.latest()) {
+      if (note.clientId !== id || !isWanted(note.atMs) || !matches(note.topicFilter, topic)) continue
+      const reason = aboutSubscription(note, topic, broker, decisions, now)
+      if (reason !== null) reasons.push(reason)
+    }
+    reasons.push(...choices(topic, id, broker, decisions, now, isWanted))
+  }
+  return reasons.sort((a, b) => b.atMs! - a.atMs!)
+}
+
+function sinceText(clientId: string, reason: string, atMs: number, decisions: Decisions, nowMs: number): string {
+  const run = decisions.runOf(clientId, reason)
+  if (run === undefined || run.messages < 2 || atMs < run.sinceMs) return ''
+  return `; so it has been for ${run.messages.toLocaleString('en')} messages since ${timeText(run.sinceMs, nowMs)}`
+}
+
+function aboutSubscription(
+  {
+    clientId,
+    topicFilter,
+    reasonCode,
+    retained,
+    atMs,
+  }: ReturnType<Decisions['subscriptions']['latest']> extends Generator<infer Note> ? Note : never,
+  topic: string,
+  broker: Broker,
+  decisions: Decisions,
+  nowMs: number,
+): Reason | null {
+  const at = timeText(atMs, nowMs)
+  if (retained === 'refused') {
+    // A subscription that was made since is what counts.
+    const isThere = broker.inspect
+      .recipients(topic)
+      .recipients.some((each) => each.clientId === clientId && each.topicFilter === topicFilter)
+    if (isThere) return null
+    const code = `0x${reasonCode.toString(16).toUpperCase()} ${reasonCodeName(reasonCode)}`
+    const sentence = `${clientId} was not sent it: its subscription to ${topicFilter} was refused (${code}), ${at}.`
+    return { code: 'subscription-refused', sentence, clientId, atMs }
+  }
+  const published = decisions.lastOf(topic)
+  // A message that came later than the subscription was no retained one for it.
+  if (published !== undefined && published.atMs > atMs) return null
+  if (broker.inspect.retainedMessage(topic, { payloadBytesMax: 0 }) === null) return null
+  const why =
+    retained === 'shared'
+      ? `${topicFilter} is a Shared Subscription, which gets no retained messages`
+      : retained === 'not-new'
+        ? `it had the subscription ${topicFilter} already, and asked for retained messages of new ones only (Retain Handling 1)`
+        : `its subscription ${topicFilter} asked for no retained messages (Retain Handling 2)`
+  return {
+    code: 'retain-handling',
+    sentence: `${clientId} was not sent the retained message: ${why}, ${at}.`,
+    clientId,
+    atMs,
+  }
+}
+
+/** Choices of the Shared Subscriptions of a client that fell on another member. */
+function choices(
+  topic: string,
+  clientId: string,
+  broker: Broker,
+  decisions: Decisions,
+  nowMs: number,
+  isWanted: (atMs: number) => boolean,
+): Reason[] {
+  const name = kept(topic)
+  const own = broker.inspect
+    .recipients(topic)
+    .recipients.filter((each) => each.clientId === clientId && each.shareName !== null)
+  return own.flatMap(({ topicFilter }) => {
+    for (const choice of decisions.choicesOf(topicFilter)) {
+      if (choice.topic !== name || !isWanted(choice.atMs)) continue
+      if (choice.clientId === clientId) return []
+      const sentence = `${clientId} was not sent it: ${topicFilter} is a Shared Subscription, and it was the turn of ${choice.clientId}, ${timeText(choice.atMs, nowMs)}.`
+      return [{ code: 'not-chosen', sentence, clientId, atMs: choice.atMs }]
+    }
+    return []
+  })
+}
+
+/** Finds what keeps messages of the topic from the client now. */
+async function nowFor(
+  topic: string,
+  clientId: string,
+  parts: Parts,
+  last: Readonly<Publication> | null,
+): Promise<Reason[]> {
+  const { broker, decisions, nowMs = Date.now } = parts
+  const say = (code: string, sentence: string): Reason => ({ code, sentence, clientId, atMs: null })
+  const session = broker.inspect.session(clientId)
+  if (session === null) {
+    let seen = ''
+    for (const note of decisions.clients.latest()) {
+      if (note.clientId !== kept(clientId)) continue
+      const what = { disconnected: 'it disconnected', 'session-ended': 'its session ended', refused: 'it was refused' }
+      seen = ` (${what[note.what]}: ${note.why}, ${timeText(note.atMs, nowMs())})`
+      break
+    }
+    const sentence = `${clientId} was not sent it: it is not connected and has no session, so nothing waits for it${seen}.`
+    return [say('no-session', sentence)]
+  }
+  const query =
+    last === null ? {} : { qos: last.qos as 0 | 1 | 2, ...(last.clientId === null ? {} : { clientId: last.clientId }) }
+  const { recipients, total } = broker.inspect.recipients(topic, query)
+  const name = kept(topic)
+  // Whose turn it was is known: whose it is now has nothing to do with the message.
+  const isKnown = ({ topicFilter }: RecipientView): boolean =>
+    [...decisions.choicesOf(topicFilter)].some((choice) => choice.topic === name)
+  const own = recipients.filter((each) => each.clientId === clientId)
+  if (own.length === 0) {
+    if (total > recipients.length) return []
+    return [say('not-subscribed', await notSubscribed(topic, clientId, broker))]
+  }
+  // One subscription that gets it is enough.
+  if (own.some(({ verdict }) => verdict === 'gets' || verdict === 'waits')) return []
+  return Promise.all(
+    own
+      .filter((each) => each.verdict !== 'not-chosen' || !isKnown(each))
+      .map(async (each) => say(each.verdict, `${clientId} is not sent it: ${await verdictText(each, topic, parts)}.`)),
+  )
+}
+
+async function notSubscribed(topic: string, clientId: string, broker: Broker): Promise<string> {
+  let [nearest, count]: [NearMiss | null, number] = [null, 0]
+  for await (const { topicFilter } of broker.inspect.subscriptions({ clientId })) {
+    if (++count > COMPARED_MAX) break
+    const near = nearMiss(parseShare(topicFilter)?.topicFilter ?? topicFilter, topic)
+    if (near !== null && (nearest === null || near.distance < nearest.distance)) nearest = near
+  }
+  const why =
+    count === 0
+      ? 'it has no subscriptions'
+      : `none of its ${count} subscription${count === 1 ? '' : 's'} matches the topic`
+  return `${clientId} is not sent it: ${why}${nearest === null ? '' : `; ${nearest.text}`}.`
+}
+
+/** The verdict in words, as the second half of "ada is not sent it: …". */
+async function verdictText(recipient: RecipientView, topic: string, { broker, host }: Parts): Promise<string> {
+  const { verdict, topicFilter, clientId } = recipient
+  const client = broker.clients().find((each) => each.clientId === clientId)
+  switch (verdict) {
+    case 'no-local':
+      return `it published the message itself, and its subscription ${topicFilter} has No Local`
+    case 'not-authorized': {
+      const answer = client === undefined ? null : ((await host.checkRights?.(client, 'receive', topic)) ?? null)
+      return `it may not receive messages of this topic${answer === null ? '' : ` (${answer.by})`}`
+    }
+    default:
+      return verdictWords[verdict](topicFilter)
+  }
+}
+
+const verdictWords: Readonly<Record<Exclude<Verdict, 'no-local' | 'not-authorized'>, (filter: string) => string>> = {
+  gets: () => 'nothing keeps it from it',
+  waits: () => 'it waits in its queue',
+  'not-chosen': (filter) => `${filter} is a Shared Subscription, and it is the turn of another member`,
+  'offline-qos0': () => 'the message has QoS 0, or its subscription has, and the client is not connected',
+  'slow-reader': () => 'the message has QoS 0, and the client does not read fast enough',
+  'queue-full': () => 'the queue of its session is full',
+}
+
+/** Finds clients that do not get messages of the topic now. */
+function nowForAll(topic: string, { broker }: Parts, last: Readonly<Publication> | null): Reason[] {
+  const query = last === null || last.clientId === null ? {} : { clientId: last.clientId }
+  const { recipients, total, programSubscriptions } = broker.inspect.recipients(topic, query)
+  if (total === 0 && programSubscriptions === 0) {
+    return [{ code: 'no-subscribers', sentence: `Nobody subscribes to ${topic}.`, clientId: null, atMs: null }]
+  }
+  return recipients
+    .filter(({ verdict }) => verdict !== 'gets' && verdict !== 'waits' && verdict !== 'not-chosen')
+    .slice(0, NAMED_MAX)
+    .map(({ clientId, verdict, topicFilter }) => {
+      const text =
+        verdict === 'no-local'
+          ? `it published it itself, and ${topicFilter} has No Local`
+          : verdict === 'not-authorized'
+            ? 'it may not receive messages of this topic'
+            : verdictWords[verdict](topicFilter)
+      return { code: verdict, sentence: `${clientId} is not sent it: ${text}.`, clientId, atMs: null }
+    })
+}
+
+/** The sentence where nothing was found that keeps a message. */
+function arrives(
+  topic: string,
+  clientId: string | null,
+  { broker, nowMs = Date.now }: Parts,
+  last: Readonly<Publication> | null,
+): string {
+  const when =
+    last === null
+      ? 'No message on this topic is remembered'
+      : `The last message was published ${timeText(last.atMs, nowMs())} by ${last.clientId ?? 'the broker'}`
+  if (clientId === null) {
+    const { total } = broker.inspect.recipients(topic)
+    return `${when}. Nothing keeps messages on ${topic} from its ${total} subscription${total === 1 ? '' : 's'}.`
+  }
+  const session = broker.inspect.session(clientId)
+  const waiting =
+    session === null || session.queuedMessages === 0 ? '' : ` ${session.queuedMessages} messages wait for it.`
+  const unacknowledged =
+    session === null || session.inflight === 0 ? '' : ` ${session.inflight} were sent and are not acknowledged.`
+  return `${when}. Nothing keeps messages on ${topic} from ${clientId}.${waiting}${unacknowledged}`
+}
+
+const matches = (topicFilter: string, topic: string): boolean =>
+  topicMatches(parseShare(topicFilter)?.topicFilter ?? topicFilter, topic)
