@@ -137,7 +137,8 @@ export class Workspace {
     }
     symlinkSync(join(from, 'ssl'), join(test, 'ssl'))
     const [top = ''] = folder.split('/')
-    const isOther = (file: string): boolean => /^\d\d-.*\.py$/.test(file) && file !== `${caseName}.py`
+    // A part that several tests start is called -helper or -core.
+    const isOther = (file: string): boolean => /^\d\d-.*(?<!-helper|-core)\.py$/.test(file) && file !== `${caseName}.py`
     cpSync(join(from, top), join(test, top), { recursive: true, filter: (path) => !isOther(basename(path)) })
     for (const [pattern, to] of waits[top] ?? []) addPatience(join(test, top), pattern, to)
     if (this.#user !== null) chownAll(own, this.#user)
