@@ -3,7 +3,7 @@
  * makes a broker of a fresh Debian (in a layer above this one; user-data/try.sh).
  *
  * aws-cdk-lib is large, so it is no part of the workspace's own `npm ci`: this test installs it in the example's folder
- * (docs/adr/0018-examples-with-packages-of-their-own.md).
+ * (docs/adr/0020-examples-with-packages-of-their-own.md).
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'

