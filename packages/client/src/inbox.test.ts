@@ -60,6 +60,23 @@ test('manual acknowledgements go out in the order of the messages [MQTT-4.6.0-2]
   client.destroy()
 })
 
+test('PUBREL for a message that is not finished ends its flow: no PUBREC follows, which could be for the next message', async () => {
+  const { client, server, subscription } = await receiving({ ack: 'manual' })
+  server.send(publish(2, 2, 'given up'), new Pubrel(2))
+  assert.deepEqual(await sent(server), ['7 2'])
+  server.send(publish(2, 2, 'new'))
+  const [first, second] = [await subscription.next(), await subscription.next()]
+  assert.equal(first.value?.text(), 'given up')
+  first.value?.ack()
+  assert.deepEqual(await sent(server), [])
+  server.send(publish(2, 2, 'new', true))
+  assert.deepEqual(await sent(server), [])
+  second.value?.ack()
+  assert.deepEqual(await sent(server), ['5 2'])
+  assert.equal(client.pending.unacknowledged, 0)
+  client.destroy()
+})
+
 test('a QoS 2 message is handed on once, over any number of repetitions and connections [MQTT-4.3.3-10]', async () => {
   const { world, client, server, subscription } = await receiving()
   server.send(publish(5, 2), publish(5, 2, '5', true))

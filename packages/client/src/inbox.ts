@@ -38,6 +38,8 @@ class PendingDelivery implements Delivery {
   /** Fingerprint for the session store; 0 at QoS 1, and without a store. */
   readonly fingerprint: number
   done = false
+  /** PUBREL has ended its flow: no PUBREC follows, and its Packet Identifier may be another message's. */
+  isReleased = false
   reasonCode: ReasonCode = 0
   properties: Properties = NO_REASON
   readonly #inbox: Inbox
@@ -91,8 +93,8 @@ export class Inbox {
   #connectionNumber = 0
   /** Deliveries that are not yet acknowledged, in the order in which they came. */
   #pending = new Ring<PendingDelivery>()
-  /** Packet Identifiers of the pending QoS 2 deliveries whose PUBREC has not been sent. */
-  readonly #pendingQoS2 = new Set<number>()
+  /** Pending QoS 2 deliveries whose PUBREC has not been sent, by Packet Identifier. */
+  readonly #pendingQoS2 = new Map<number, PendingDelivery>()
   /** QoS 2 identifiers that an earlier process had finished, with the fingerprints of their messages. */
   readonly #restored = new Map<number, number>()
 
@@ -182,7 +184,7 @@ export class Inbox {
     }
     const delivery = new PendingDelivery(this, packetId, qos, this.#connectionNumber, fingerprint)
     this.#pending.push(delivery)
-    if (qos === 2) this.#pendingQoS2.add(packetId)
+    if (qos === 2) this.#pendingQoS2.set(packetId, delivery)
     this.#dispatch(new Message(publish, delivery))
     delivery.release() // [MQTT-4.5.0-2]: also if it matched no subscription
   }
@@ -202,6 +204,10 @@ export class Inbox {
   handlePubrel(pubrel: Pubrel): void {
     const { packetId } = pubrel
     this.#restored.delete(packetId)
+    // The server has given up a message that the application is not done with.
+    const pending = this.#pendingQoS2.get(packetId)
+    if (pending !== undefined) pending.isReleased = true
+    this.#pendingQoS2.delete(packetId)
     const known = this.#receiver.handlePubrel(packetId)
     if (known) this.#store?.removeReceived(packetId)
     // [MQTT-4.3.3-11]; an unknown one can be a repetition after a reconnect, and may still be known to the store
@@ -231,6 +237,7 @@ export class Inbox {
 
   #acknowledgeQoS2(delivery: PendingDelivery): void {
     const { packetId, properties, fingerprint } = delivery
+    if (delivery.isReleased) return
     this.#pendingQoS2.delete(packetId)
     // Without a connection there is nothing to send: when the server sends the message again it gets its PUBREC.
     if (this.#connection === null) {

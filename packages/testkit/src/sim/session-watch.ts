@@ -317,7 +317,9 @@ export class SessionWatch {
         return
       case PacketType.PUBREL: {
         const arrival = this.#incoming.get(packet.packetId)
-        const at = arrival === undefined ? -1 : this.#arrivals.indexOf(arrival)
+        // A server that gives a message up sends PUBREL without waiting for PUBREC: the client has it still, and hands it out.
+        const isHeld = !this.#acknowledged.has(packet.packetId)
+        const at = arrival === undefined || isHeld ? -1 : this.#arrivals.indexOf(arrival)
         if (at >= 0) this.#arrivals.splice(at, 1)
         this.#incoming.delete(packet.packetId)
         this.#outlived.delete(packet.packetId)
