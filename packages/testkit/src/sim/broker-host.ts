@@ -418,6 +418,7 @@ export class BrokerHost implements BrokerEnd {
       },
       onDone: (error) => {
         this.#trace?.(error === null ? `  batch safe to ${model.flushedSeq}` : `  batch failed: ${error.message}`)
+        if (model.isFailing && error === null) model.recoveredMs = this.nowMs
         model.isFailing = error !== null
       },
       latencyMs: () => this.#chance.between(...this.diskLatencyMs),

@@ -249,7 +249,8 @@ export class WireClient {
     this.connection = null
     // Who forgets its name takes over none of its connections.
     if (this.profile.clientId === '') for (const cable of this.#cables) cable.cut()
-    this.#cables = []
+    // One that it forgets may be open for ever (Keep Alive 0), and in its way at a limit by address.
+    this.#cables = this.#cables.filter(({ isOpen }) => isOpen)
   }
 
   packetId(): number | null {

@@ -8,7 +8,7 @@ import { goOn } from './connects.ts'
 import { checkTold, IDENTIFIER_REJECTED } from './identifiers.ts'
 import type { Model } from './model.ts'
 import { RATE } from './rates.ts'
-import type { Expectation, ModelConnection, ModelSession, Subscription } from './state.ts'
+import type { Expectation, ModelConnection, ModelSession, Publication, Subscription } from './state.ts'
 import type { AckPacket, OutPacket } from './types.ts'
 
 /** Reason Codes with which a server ends a connection (3.14.2.1); after any other mistake, one of 0x80 or more. */
@@ -86,6 +86,16 @@ function checkConnack(model: Model, connection: ModelConnection, packet: OutPack
   }
 }
 
+/** Whether the disk fails, or failed while a slow reader held this answer up. */
+function mayHaveFailed(
+  { isFailing, recoveredMs }: Model,
+  { blockedSinceMs }: ModelConnection,
+  publication: Publication | null,
+): boolean {
+  const wasHeldUp = blockedSinceMs >= 0 && blockedSinceMs <= recoveredMs
+  return isFailing || (wasHeldUp && publication !== null && publication.atMs <= recoveredMs)
+}
+
 function checkAck(model: Model, connection: ModelConnection, type: string, packetId: number, packet: OutPacket): void {
   const at = connection.owed.findIndex((each) => each.type === type)
   const owed = connection.owed[at]
@@ -105,7 +115,7 @@ function checkAck(model: Model, connection: ModelConnection, type: string, packe
     model.cover(`${type.toLowerCase()}.refused`)
   }
   // What was on its way to a disk that fails is refused; whoever has got it keeps it.
-  const isRefusedByDisk = type === 'PUBACK' && reasonCode === 0x97 && model.isFailing
+  const isRefusedByDisk = type === 'PUBACK' && reasonCode === 0x97 && mayHaveFailed(model, connection, publication)
   if (isRefusedByDisk) model.cover('puback.disk-fails')
   if (connection.isV5 && !isRefusedByDisk && !owed.allowed.includes(reasonCode))
     model.fail(

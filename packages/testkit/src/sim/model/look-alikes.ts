@@ -21,6 +21,7 @@ import { isExpiryRight, isTooLate, toldExpiry } from './expiry.ts'
 import { passOn } from './given-up.ts'
 import type { Model } from './model.ts'
 import { hasNoOrder, isInOrder, isOvertaking } from './order.ts'
+import { mightBePublished } from './rights.ts'
 import { type Expectation, keyOf, type ModelConnection, type ModelSession } from './state.ts'
 import { matchesFilter } from './topics.ts'
 import type { Failed, PublishPacket } from './types.ts'
@@ -155,7 +156,8 @@ export function findNew(
   // At QoS 0 what has just been published comes first: it has replaced what was retained, which need not come any more.
   const isOfNow = (each: Expectation): boolean =>
     each.qos === 0 && each.madeOn === connection && !model.hasQueuedQoS0 && fits(each)
-  const freeOne = open.find((each) => fits(each) && hasNoOrder(each))
+  // One that is retained, and whose publisher has lost the right to it, is not meant where another one looks the same.
+  const freeOne = open.find((each) => fits(each) && hasNoOrder(each) && mightBePublished(model, each))
   const best =
     open.find((each) => isOfNow(each) && each.forSubscription === null) ??
     open.find(isOfNow) ??

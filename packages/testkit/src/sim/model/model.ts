@@ -100,6 +100,8 @@ export class Model {
   /** When the broker was killed last. */
   crashedMs = 0
   isFailing = false
+  /** When it last worked again. */
+  recoveredMs = -1
   /** QoS 0 messages wait, or have waited before the broker started anew. */
   hasQueuedQoS0 = false
   /** Sessions that have ended in this turn. */

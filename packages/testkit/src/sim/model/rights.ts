@@ -133,8 +133,12 @@ export function checkRight(
   if (expectation.isWithdrawn && !mayHaveBegun && isUnsubscribed(session, publication.topic))
     return 'its subscription has been withdrawn'
   if (!model.rights.mightReceive(session.clientId, publication.topic, sinceMs)) return 'the client may not receive it'
+  return isAgain || mightBePublished(model, expectation) ? null : 'who has published it may not any more'
+}
+
+/** Whether the publisher of a retained message was allowed to publish it at some moment since it was asked for. */
+export function mightBePublished(model: Model, { publication, forSubscription, askedMs }: Expectation): boolean {
   const { hasSource, publisherId, username, topic, wasPublishedAgain } = publication
-  const isAsked = forSubscription !== null && hasSource && username !== FREE_USER && !wasPublishedAgain && !isAgain
-  const mightPublish = !isAsked || model.sources.mightReceive(publisherId, topic, expectation.askedMs)
-  return mightPublish ? null : 'who has published it may not any more'
+  const isAsked = forSubscription !== null && hasSource && username !== FREE_USER && !wasPublishedAgain
+  return !isAsked || model.sources.mightReceive(publisherId, topic, askedMs)
 }
