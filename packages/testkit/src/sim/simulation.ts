@@ -429,6 +429,7 @@ class Simulation {
 
   #isSettled(): boolean {
     if (this.model.delayed.size > 0) return false
+    if (this.#clients.some((client) => client instanceof StoredClient && !client.isAtRest)) return false
     for (const { state, heldUntilMs, isHeld } of this.model.connections)
       if (state === 'open' && (isHeld || heldUntilMs + 300 >= this.model.nowMs)) return false
     for (const session of this.model.sessions.values()) {

@@ -176,13 +176,16 @@ export class StoredClient {
   /** Whether it comes back by itself. */
   #isWanted = false
   #crash: Crash = { downMs: 0, isLastBatchDurable: false, isStoreLost: false, touchesOfRecovery: 0 }
+  /** What a batch takes on a disk that is not slow just now. */
+  readonly #usualDiskMs: readonly [number, number]
   #diskMs: readonly [number, number]
 
   constructor(profile: ClientProfile, world: StoredWorld, chance: Chance) {
     this.profile = profile
     this.#world = world
     this.#chance = chance
-    this.#diskMs = chance.pick([[0, 0] as const, [0, 5] as const, [2, 30] as const])
+    this.#usualDiskMs = chance.pick([[0, 0] as const, [0, 5] as const, [2, 30] as const])
+    this.#diskMs = this.#usualDiskMs
     const fail = (checker: Checker, text: string): void => world.fail(checker, `${profile.clientId}: ${text}`)
     this.#watch = new SessionWatch(
       fail,
@@ -380,10 +383,9 @@ export class StoredClient {
         return
       case 'store-slow': {
         cover('store.slow')
-        const before = this.#diskMs
         this.#diskMs = [step.latencyMs / 2, step.latencyMs]
         loop.after(step.ms, () => {
-          this.#diskMs = before
+          this.#diskMs = this.#usualDiskMs
         })
         return
       }
@@ -483,9 +485,17 @@ export class StoredClient {
     if (this.#process !== null) this.#process.touchesLeft = Number.POSITIVE_INFINITY
     this.#crash = { downMs: 0, isLastBatchDurable: false, isStoreLost: false, touchesOfRecovery: 0 }
     this.disk.failure = null
+    this.#diskMs = this.#usualDiskMs
     this.connect()
     // Before 5.0 what the server could not store is not acknowledged before the client has connected again.
     if (this.profile.version < 5) loop.after(3_000, () => this.cable?.cut())
+  }
+
+  /** Nothing waits to be sent, acknowledged or handled. */
+  get isAtRest(): boolean {
+    if (this.#client === null || !this.isConnected) return true
+    const { queued, inflight, unacknowledged } = this.#client.pending
+    return queued + inflight + unacknowledged === 0
   }
 
   /** All has come to rest: what was promised is there, and nothing is left in the store. */
@@ -494,7 +504,7 @@ export class StoredClient {
     this.#watch.checkEnd()
     const { queued, inflight, unacknowledged } = this.#client!.pending
     const { clientId } = this.profile
-    if (queued + inflight + unacknowledged > 0) {
+    if (!this.isAtRest) {
       this.#world.fail('end to end', `${clientId}: ${queued} queued, ${inflight} in flight, ${unacknowledged} not done`)
       return
     }

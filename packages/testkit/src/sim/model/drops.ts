@@ -17,8 +17,10 @@ import type { QoS } from './types.ts'
 export function checkDrop(model: Model, clientId: string, topic: string, qos: QoS, reason: string): void {
   model.cover(`dropped.${reason}`)
   const isPerhapsWill = reason === 'not-authorized' && model.wills.noteDenied(clientId, topic)
-  if (reason === 'not-authorized' && model.wills.withheld(clientId, topic)) return
+  // A Will and a delayed message may be meant alike: what is due comes first, because that must be dropped, or published, now.
+  if (reason === 'not-authorized' && model.wills.withheld(clientId, topic, true)) return
   if (model.delayed.dropped(clientId, topic, reason)) return
+  if (reason === 'not-authorized' && model.wills.withheld(clientId, topic, false)) return
   if (reason === 'delayed-limit' && model.current?.isMalformed === true && model.current.topic === topic) return
   if (reason === 'withheld') {
     if (model.current?.withheld == null)

@@ -65,6 +65,7 @@ export function handlePublish(
   publication.isMalformed = isMalformed
   if (held !== null) {
     publication.wasPublishedAgain = true
+    publication.alsoPassedOn.add(packet.passedOn)
     publication.publishedSeq = model.seq
     // Who matches now has been promised nothing yet.
     publication.isAcknowledged = false

@@ -39,7 +39,7 @@ export function findResent(
   const identifiers = [...packet.identifiers].sort((a, b) => a - b).join()
   const isAlike = (each: Expectation): boolean =>
     each.retain === packet.retain &&
-    (!connection.isV5 || (each.identifiers === identifiers && each.publication.passedOn === packet.passedOn))
+    (!connection.isV5 || (each.identifiers === identifiers && each.publication.isPassedOnWith(packet.passedOn)))
   if (expectation !== undefined && expectation.publication.key === keyOf(packet) && expectation.qos === packet.qos) {
     // Before 5.0 nobody sees Subscription Identifiers and properties: which of several it was shows now.
     // Or a crash has taken the one that had this id, and another one has it now.
@@ -80,10 +80,19 @@ export function findResent(
     const alike = candidates.filter(isAlike)
     const next = (some: Expectation[]): Expectation | undefined =>
       some.find((each) => isInOrder(connection, session, each)) ?? some[0]
+    const had = next(hadThisId)
+    // Before 5.0 nobody saw which of several it was: the one that looks like this has had the identifier.
+    if (connection.isV5 && had?.sentOn?.isV5 === false && !hadThisId.some(isAlike)) {
+      const meant = next(alike.filter(({ seq }) => seq < had.sentSeq))
+      if (meant !== undefined) {
+        meant.swapWith(had)
+        return findResent(model, connection, session, packet, failed)
+      }
+    }
     const candidate =
       // Two may have had it, one after the other: then the one that looks like this.
       next(hadThisId.filter(isAlike)) ??
-      next(hadThisId) ??
+      had ??
       next(alike) ??
       (unsentAlike === undefined ? (all.find((each) => isAlike(each) && giveBack(each)) ?? candidates[0]) : undefined)
     if (candidate !== undefined) {
@@ -150,7 +159,7 @@ export function findNew(
     each.retain === packet.retain &&
     (!isV5 ||
       (each.identifiers === identifiers &&
-        each.publication.passedOn === packet.passedOn &&
+        each.publication.isPassedOnWith(packet.passedOn) &&
         isExpiryRight(each.publication, told) &&
         !isTooLate(model, connection, each)))
   // At QoS 0 what has just been published comes first: it has replaced what was retained, which need not come any more.

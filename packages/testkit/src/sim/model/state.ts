@@ -19,6 +19,8 @@ export class Publication {
   readonly qos: QoS
   readonly retain: boolean
   readonly passedOn: string
+  /** What else it may be passed on with: its publisher has published it again with another protocol version. */
+  readonly alsoPassedOn: Set<string> = new Set()
   /** Infinity: never. */
   readonly expiresAtMs: number
   readonly publisher: ModelSession | null
@@ -60,6 +62,8 @@ export class Publication {
     o: Omit<
       Publication,
       | 'key'
+      | 'alsoPassedOn'
+      | 'isPassedOnWith'
       | 'publishedSeq'
       | 'isAcknowledged'
       | 'isRefused'
@@ -91,6 +95,10 @@ export class Publication {
     this.seq = o.seq
     this.atMs = o.atMs
     this.publishedSeq = o.seq
+  }
+
+  isPassedOnWith(passedOn: string): boolean {
+    return passedOn === this.passedOn || this.alsoPassedOn.has(passedOn)
   }
 }
 

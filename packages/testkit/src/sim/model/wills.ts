@@ -149,15 +149,18 @@ export class Wills {
     return true
   }
 
-  /** The broker drops something of this client for want of rights. True: a Will that it may not publish any more, or may not leave. */
-  withheld(clientId: string, topic: string): boolean {
+  /**
+   * The broker drops something of this client for want of rights. True: a Will that it may not publish any more, or may not leave.
+   * `isDueOnly`: not one that is due only if the session has expired, which nobody knows exactly after a crash.
+   */
+  withheld(clientId: string, topic: string, isDueOnly: boolean): boolean {
     const model = this.#model
     for (const connection of model.connections) {
       if (connection.withheldTopic !== topic || !mayBeCalled(model, connection, clientId)) continue
       connection.withheldTopic = ''
       return true
     }
-    if (this.#take(clientId, topic, true) === null) return false
+    if (this.#take(clientId, topic, true, isDueOnly) === null) return false
     model.cover('will.withheld')
     return true
   }
@@ -170,13 +173,14 @@ export class Wills {
    * Takes the Will that the broker has done with; null: none is due. `isDenial`: it was not published. Its end is an
    * event of its own, which the disk has when a batch holds it.
    */
-  #take(clientId: string, topic: string, isDenial: boolean): Due | null {
+  #take(clientId: string, topic: string, isDenial: boolean, isDueOnly = false): Due | null {
     const model = this.#model
     const { nowMs } = model
     const isMeant = ({ session, username }: Due): boolean => !isDenial || this.#isDenied(session, username, topic)
     const find = (isDue: (due: Due) => boolean): number =>
       this.#due.findIndex((due) => due.will.topic === topic && isDue(due) && isMeant(due))
     let at = find(({ session, atMs }) => session.clientId === clientId && atMs <= nowMs)
+    if (at < 0 && isDueOnly) return null
     const session = model.sessions.get(clientId)
     if (at < 0) {
       // The broker ends a connection, or a session, and has not said so yet.
