@@ -42,7 +42,8 @@ export abstract class SessionClient {
   readonly clientId: string
   readonly version: ProtocolVersion
   protected readonly random: Random
-  protected readonly receiveMaximum: number
+  /** Receive Maximum of CONNECT, and the limit that is checked; by chance, unless it is set before `goOnline`. */
+  receiveMaximum: number
   /** Number of times that CONNACK has come. */
   protected connections = 0
   readonly #server: { readonly host: string; readonly port: number }
