@@ -103,7 +103,7 @@ suite('examples/c-paho', { skip, timeout: 300_000 }, () => {
     ['WebSocket', '5', '1', 'SIGTERM'],
     ['TLS with certificates', '5', '2', 'SIGKILL'],
   ] as const) {
-    test(`MQTT ${version} over ${transport} at QoS ${qos} loses nothing when the broker gets ${signal}`, async (context) => {
+    test(`MQTT ${version} over ${transport} at QoS ${qos} loses nothing when the broker gets ${signal}`, async () => {
       const connection = ['-u', uris[transport](), '-V', version, '-q', qos, '-A', join(folder, 'ca.pem')]
       connection.push('-C', join(folder, 'sensor.pem'), '-K', join(folder, 'sensor.key'))
       const { child, lines } = await startDashboard([...connection, '-t', topic])
@@ -120,12 +120,7 @@ suite('examples/c-paho', { skip, timeout: 300_000 }, () => {
         count++
         const line = await lines.next()
         const reading = /^casa\/sala\/temperatura (\{.*?\})(.*)$/.exec(line)
-        if (reading === null) {
-          // Seen once in dozens of runs, not explained: told, and all readings must still come.
-          context.diagnostic(`not a reading: ${JSON.stringify(line)}`)
-          count--
-          continue
-        }
+        assert.ok(reading !== null, `not a reading: ${JSON.stringify(line)}`)
         received.add((JSON.parse(reading[1] ?? '') as { sequence: number }).sequence)
         assert.equal(reading[2], version === '5' ? ' unit=celsius' : '')
         if (count === 11) {
