@@ -30,7 +30,7 @@ import { deferred, throwIfAborted, whenAborted } from './abort.ts'
 import { Connection, type ConnectionHandler } from './connection.ts'
 import type { Environment } from './environment.ts'
 import { CallbackError, ConnectionLostError, ConnectionRefusedError, ConnectTimeoutError } from './errors.ts'
-import { credentialRules } from './option-rules.ts'
+import { credentialRules, PACKET_SIZE_MAX } from './option-rules.ts'
 import type { Authentication, Credentials, ResolvedOptions } from './options.ts'
 import { parseServerUrl } from './servers.ts'
 import type { ServerAddress, Transport } from './transports/transport.ts'
@@ -139,7 +139,7 @@ async function makeConnect(options: ResolvedOptions, attempt: Attempt, signal: A
     properties.requestResponseInformation ??= true // for `client.request`
     if (options.receiveMaximum < 65_535) properties.receiveMaximum ??= options.receiveMaximum
     if (options.topicAliasMaximum > 0) properties.topicAliasMaximum ??= options.topicAliasMaximum
-    if (options.maximumPacketSize < 268_435_460) properties.maximumPacketSize ??= options.maximumPacketSize
+    if (options.maximumPacketSize < PACKET_SIZE_MAX) properties.maximumPacketSize ??= options.maximumPacketSize
     if (authentication !== undefined) {
       properties.authenticationMethod = authentication.method
       const data = answerOf(await ask('authentication.respond', signal, () => authentication.respond(undefined)))

@@ -41,6 +41,7 @@ import type { TlsOptions } from './transports/transport.ts'
 const MANY = Number.MAX_SAFE_INTEGER
 /** Longest time of a timer in milliseconds. */
 const TIMER_MS_MAX = 0x7fff_ffff
+/** Largest packet of MQTT in bytes: a fixed header of five and a Remaining Length of 268,435,455. */
 export const PACKET_SIZE_MAX = 268_435_460
 const WILL = 0
 

@@ -18,7 +18,13 @@ import {
   type RelayPeer,
   withPath,
 } from '@recado/broker'
-import { Connection, type ConnectionHandler, type Environment, type Transport } from '@recado/client/low-level'
+import {
+  Connection,
+  type ConnectionHandler,
+  type Environment,
+  PACKET_SIZE_MAX,
+  type Transport,
+} from '@recado/client/low-level'
 import {
   type Connack,
   Connect,
@@ -50,8 +56,6 @@ import type { TopicMap } from './topic-map.ts'
 
 /** Session Expiry Interval that never ends: without it MQTT 5.0 forgets the session with the connection. */
 const NEVER_SECONDS = 0xffff_ffff
-/** Largest packet of MQTT. */
-const PACKET_BYTES_MAX = 268_435_460
 const DIGITS = { up: Uint8Array.of(0x31), down: Uint8Array.of(0x30) }
 
 /** Answers of the remote broker that change how the next CONNECT is made. */
@@ -144,7 +148,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     this.#parts = parts
     this.#owner = owner
     this.#aliasesIn = new TopicAliasReceiver(manner.protocolVersion === 5 ? config.topicAliasMaximum : 0)
-    this.#connection = new Connection(transport, environment, manner.protocolVersion, PACKET_BYTES_MAX, null, this)
+    this.#connection = new Connection(transport, environment, manner.protocolVersion, PACKET_SIZE_MAX, null, this)
   }
 
   /** Sends CONNECT. */
@@ -362,11 +366,11 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
 
   #makePublisher(properties: Properties, receiveMaximum: number): FarPublisher {
     const { config, relay, topics, lineage, environment } = this.#parts
-    const ownMaximum = config.maxPacketBytes === 0 ? PACKET_BYTES_MAX : config.maxPacketBytes
+    const ownMaximum = config.maxPacketBytes === 0 ? PACKET_SIZE_MAX : config.maxPacketBytes
     return new FarPublisher({
       ...{ config, relay, topics, lineage, environment, receiveMaximum },
       connection: this.#connection,
-      maximumPacketSize: Math.min(ownMaximum, properties.maximumPacketSize ?? PACKET_BYTES_MAX),
+      maximumPacketSize: Math.min(ownMaximum, properties.maximumPacketSize ?? PACKET_SIZE_MAX),
       maximumQoS: this.#maximumQoS,
       retainAvailable: this.#retainAvailable,
       topicAliasMaximum: Math.min(properties.topicAliasMaximum ?? 0, config.topicAliasMaximum),

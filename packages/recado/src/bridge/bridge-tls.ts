@@ -4,12 +4,12 @@
  * `Bridge` reads them for each attempt, so that renewed certificates are used without a restart. @throws MqttError for
  * a file that cannot be read; the attempt has failed then, and the bridge tries again.
  */
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import * as nodeTls from 'node:tls'
 import type { DialOptions, TlsOptions } from '@recado/client/low-level'
 import { MqttError } from '@recado/protocol'
 import type { BridgeConfig, BridgeTls } from '../config/bridges.ts'
+import { certificatesIn } from '../config/certificates.ts'
 
 /** Returns options to connect with. @throws MqttError ERR_RECADO_BRIDGE_FILE */
 export function dialOptionsOf({ bindAddress, tcpKeepAlive, tls }: BridgeConfig): DialOptions {
@@ -45,26 +45,25 @@ const evenHex = (digits: string): string => (digits.length % 2 === 0 ? digits : 
 function authoritiesOf({ cafile, capath, useOsCertificates }: BridgeTls): string[] {
   const texts: string[] = []
   if (cafile !== null) texts.push(contentOf('bridge_cafile', cafile))
-  if (capath !== null) texts.push(...certificatesIn(capath))
+  if (capath !== null) texts.push(...authoritiesIn(capath))
   if (useOsCertificates) texts.push(...systemCertificates())
   return texts
 }
 
-function certificatesIn(path: string): string[] {
-  const texts: string[] = []
-  try {
-    for (const entry of readdirSync(path, { withFileTypes: true })) {
-      if (entry.isDirectory()) continue
-      const text = readFileSync(join(path, entry.name), 'latin1')
-      if (text.includes('-----BEGIN CERTIFICATE-----')) texts.push(text)
-    }
-  } catch (error) {
-    throw unreadable('bridge_capath', path, error)
-  }
+function authoritiesIn(path: string): string[] {
+  const texts = certificatesOf(path)
   if (texts.length === 0) {
     throw new MqttError('ERR_RECADO_BRIDGE_FILE', `bridge_capath ${path} has no certificate: put PEM files there`)
   }
   return texts
+}
+
+function certificatesOf(path: string): string[] {
+  try {
+    return certificatesIn(path)
+  } catch (error) {
+    throw unreadable('bridge_capath', path, error)
+  }
 }
 
 /** Authorities of the system, where this Node can tell them; else those that it came with. */

@@ -5,10 +5,10 @@
  * Invariants: a fault in an option or in a file that it names is an error with the option's line; an option about TLS
  * never stands on a listener that stays without it.
  */
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
 import { checkTls, TlsError, type TlsOptions, tlsWarnings, type UsernameSource } from '@recado/broker'
 import { parsePskFile } from '../psk-file.ts'
+import { certificatesIn } from './certificates.ts'
 import { type Block, ConfigError, type OptionFault, type Setting, unreadable } from './parse.ts'
 
 /** Settings as they were given; each knows its line. */
@@ -217,11 +217,7 @@ function authoritiesFrom(settings: ReadonlyMap<string, Setting>): string[] {
   if (folder === undefined) return texts
   const path = folder.value as string
   try {
-    for (const entry of readdirSync(path, { withFileTypes: true })) {
-      if (entry.isDirectory()) continue
-      const text = readFileSync(join(path, entry.name), 'latin1')
-      if (text.includes('-----BEGIN CERTIFICATE-----')) texts.push(text)
-    }
+    texts.push(...certificatesIn(path))
   } catch (error) {
     throw new ConfigError(folder.file, folder.line, `capath ${path} ${unreadable(error)}`, ofTls(folder))
   }
