@@ -6,7 +6,7 @@
  */
 
 /** Time in milliseconds that a test waits for one event. Only a broken peer or broker ever takes this long. */
-export const boundMs: number = 20_000
+export const boundMs: number = 120_000
 
 interface Waiter<T> {
   resolve(item: T): void
