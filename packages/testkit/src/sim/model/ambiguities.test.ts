@@ -1,0 +1,152 @@
+/** Cases of runs in which the model demanded one of two outcomes where nobody could tell which it must be. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { settingsOf } from '../broker-config.ts'
+import { makePlan } from '../plans/make.ts'
+import { policyOf } from '../plans/policy.ts'
+import { checkAnswer } from './answers.ts'
+import { checkDrop } from './drops.ts'
+import { handlePublish } from './flows.ts'
+import { findNew, findResent } from './look-alikes.ts'
+import { Model } from './model.ts'
+import { Expectation, ModelConnection, ModelSession, type Publication } from './state.ts'
+import type { ConnectIn, PublishPacket, Version } from './types.ts'
+
+const PUBLISH: PublishPacket = {
+  type: 'PUBLISH',
+  topic: 't',
+  topicAlias: 0,
+  payload: 'm',
+  qos: 1,
+  retain: false,
+  dup: false,
+  packetId: 1,
+  expirySeconds: null,
+  passedOn: '',
+  identifiers: [],
+}
+
+function world() {
+  const { broker } = makePlan(1)
+  const settings = settingsOf(
+    broker,
+    policyOf(() => broker),
+  )
+  const model = new Model({ ...settings, asksSources: true, isPersistent: true, mayPublish: () => true }, 0, () => {})
+  const session = new ModelSession('a', true, 0, 60)
+  model.sessions.set('a', session)
+  let connections = 0
+  const connect = (version: Version): ModelConnection => {
+    const connection = new ModelConnection(`a#${++connections}`, 0, 0, model.settings.listeners[0]!)
+    connection.connect = { version, clientId: 'a', receiveMaximum: 65_535, wantsProblems: true } as ConnectIn
+    connection.connectedSeq = ++model.seq
+    connection.state = 'open'
+    connection.session = session
+    session.connection = connection
+    return connection
+  }
+  const publish = (): Publication => {
+    model.seq++
+    return model.newPublication('t', 'm', 1, false, '', null, session, '')
+  }
+  const owe = (publication: Publication, identifiers = ''): Expectation => {
+    const expectation = new Expectation(publication, session, 1, false, identifiers, model.seq, null, null)
+    session.add(expectation)
+    return expectation
+  }
+  return { model, session, connect, publish, owe }
+}
+
+test('a Will that is due only if its session has expired comes after a delayed message that is due', () => {
+  const { model, session } = world()
+  const will = { topic: 't', payload: 'w', qos: 1, retain: false, delaySeconds: 60, expirySeconds: null, passedOn: '' }
+  model.wills.lost(session, { ...will, qos: 1 }, 'somebody')
+  session.mayExpireAtMs = 1_000
+  model.delayed.add({ isAcknowledged: true } as Publication, PUBLISH, { seconds: 1, topic: 't' }, session)
+  model.sources.set('a', 't', true, 0)
+  model.nowMs = 2_000
+  checkDrop(model, 'a', 't', 1, 'not-authorized')
+  assert.deepEqual([model.delayed.size, model.wills.waiting], [0, 1])
+  checkDrop(model, 'a', 't', 1, 'not-authorized')
+  assert.deepEqual([model.delayed.size, model.wills.waiting], [0, 0])
+  assert.deepEqual(model.violations, [])
+})
+
+test('a slow reader may get the refusal of a failing disk when that works again', () => {
+  const refusal = (blockedSinceMs: number, publishedMs: number): number => {
+    const { model, connect } = world()
+    const connection = connect(5)
+    connection.isConnackSent = true
+    connection.blockedSinceMs = blockedSinceMs
+    model.recoveredMs = 50
+    model.nowMs = publishedMs
+    handlePublish(model, connection, connection.session!, PUBLISH, true)
+    model.nowMs = Math.max(90, publishedMs)
+    checkAnswer(model, connection, { type: 'PUBACK', packetId: 1, reasonCode: 0x97, hasProblems: false })
+    return model.violations.length
+  }
+  assert.equal(refusal(20, 10), 0)
+  assert.equal(refusal(-1, 10), 1, 'nothing held it up')
+  assert.equal(refusal(60, 10), 1, 'held up later only')
+  assert.equal(refusal(20, 60), 1, 'published later')
+})
+
+test('what is retained is not meant when its publisher has lost the right to it, and a look-alike waits in the queue', () => {
+  const { model, connect, publish, session } = world()
+  const connection = connect(5)
+  const earlier = model.newPublication('t', 'earlier', 1, true, '', null, session, '')
+  const publication = publish()
+  const subscription = {
+    topicFilter: 't',
+    shareName: null,
+    filter: 't',
+    qos: 1,
+    noLocal: false,
+    retainAsPublished: true,
+    identifier: 0,
+    fromSeq: 0,
+    isPromised: true,
+    toSeq: Number.POSITIVE_INFINITY,
+    isEndPromised: false,
+  } as const
+  const live = new Expectation(publication, session, 1, true, '', ++model.seq, null, null)
+  const retained = new Expectation(publication, session, 1, true, '', ++model.seq, null, subscription)
+  for (const each of [live, retained, new Expectation(earlier, session, 1, true, '', 0, null, null)]) session.add(each)
+  model.sources.set('a', 't', true, 10)
+  retained.askedMs = 20
+  model.nowMs = 20
+  const found = findNew(model, connection, session, { ...PUBLISH, retain: true }, (_, why) => assert.fail(why))
+  assert.equal(found, live)
+})
+
+test('of two that a 3.1.1 client was sent, and that come again to 5.0, the one that looks so had the identifier', () => {
+  const { model, connect, publish, owe, session } = world()
+  const before = connect(4)
+  const publication = publish()
+  const [plain, numbered] = [owe(publication), owe(publication, '2')]
+  for (const [i, each] of [plain, numbered].entries())
+    Object.assign(each, { progress: 'done', wasSent: true, packetId: i + 3, sentSeq: ++model.seq, sentOn: before })
+  for (const each of [plain, numbered]) each.mayComeAgain = true
+  session.crashSeqs.push(++model.seq)
+  session.isV5 = false
+  const connection = connect(5)
+  const resent = (packetId: number, identifiers: number[]): Expectation | null =>
+    findResent(model, connection, session, { ...PUBLISH, dup: true, packetId, identifiers }, (_, why) =>
+      assert.fail(why),
+    )
+  assert.equal(resent(3, [2]), numbered)
+  assert.equal(resent(4, []), plain)
+})
+
+test('a QoS 2 message that a crash may have lost comes again with properties that 3.1.1 could not have', () => {
+  const { model, connect, session } = world()
+  const packet = { ...PUBLISH, qos: 2 } as const
+  handlePublish(model, connect(4), session, packet, true)
+  const { publication } = session.held.get(1)!
+  session.held.get(1)!.isUncertain = true
+  handlePublish(model, connect(5), session, { ...packet, dup: true, passedOn: '{"a":1}' }, true)
+  assert.deepEqual(
+    ['', '{"a":1}', '{"b":1}'].map((each) => publication.isPassedOnWith(each)),
+    [true, true, false],
+  )
+})
