@@ -12,7 +12,7 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'n
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { architectures } from '../packaging/lib/architectures.mjs'
-import { ensureBuilt, ensureInstalled, root, ToolError } from './lib/workspace.mjs'
+import { checkRepository, ensureBuilt, ensureInstalled, root, runTool, ToolError } from './lib/workspace.mjs'
 import { buildForPacking, packAll } from './pack.mjs'
 
 const usage = `Usage: npm run artifacts -- [--out FOLDER] [--repository URL] [--arch ARCHITECTURE] [--quick]
@@ -152,9 +152,7 @@ async function main() {
     return
   }
   const { arch = 'all', repository } = values
-  if (repository !== undefined && !/^https:\/\//.test(repository)) {
-    throw new ToolError('--repository must be an https URL, such as https://HOST/OWNER/recado', 2)
-  }
+  if (repository !== undefined) checkRepository(repository)
   const known = Object.keys(architectures)
   if (![...known, 'all', 'none'].includes(arch))
     throw new ToolError(`--arch ${arch}: there is ${known}, all and none`, 2)
@@ -166,11 +164,4 @@ async function main() {
   for (const name of await makeArtifacts({ out, repository, debs, isQuick: values.quick ?? false })) console.log(name)
 }
 
-if (import.meta.filename === process.argv[1]) {
-  try {
-    await main()
-  } catch (error) {
-    console.error(error instanceof ToolError ? error.message : error)
-    process.exitCode = error.exitCode ?? 1
-  }
-}
+if (import.meta.filename === process.argv[1]) await runTool(main)

@@ -12,7 +12,7 @@ import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildBrowser } from './build-browser.mjs'
 import { buildCommonJs } from './build-commonjs.mjs'
-import { root, run, ToolError } from './lib/workspace.mjs'
+import { checkRepository, root, run, runTool } from './lib/workspace.mjs'
 
 export const published = ['protocol', 'client', 'broker', 'admin', 'recado']
 const unshipped = ['./testing', './wire-cases']
@@ -103,9 +103,7 @@ async function main() {
   }
   const { values } = parseArgs({ options })
   const repository = values.repository ?? process.env.RECADO_REPOSITORY
-  if (repository !== undefined && !/^https:\/\//.test(repository)) {
-    throw new ToolError('--repository must be an https URL, such as https://HOST/OWNER/recado', 2)
-  }
+  if (repository !== undefined) checkRepository(repository)
   if (values.begin) await begin(process.cwd(), repository)
   else if (values.end) end(process.cwd())
   else {
@@ -116,11 +114,4 @@ async function main() {
   }
 }
 
-if (import.meta.filename === process.argv[1]) {
-  try {
-    await main()
-  } catch (error) {
-    console.error(error instanceof ToolError ? error.message : error)
-    process.exitCode = error.exitCode ?? 1
-  }
-}
+if (import.meta.filename === process.argv[1]) await runTool(main)

@@ -12,7 +12,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { isAfter, isVersion, lockWithVersion, releasedChangelog, unreleased, withVersion } from './lib/release.mjs'
-import { root, run, ToolError } from './lib/workspace.mjs'
+import { checkRepository, root, run, runTool, ToolError } from './lib/workspace.mjs'
 
 const usage = `Usage: npm run release -- VERSION --repository URL [--dry-run]
 
@@ -100,9 +100,7 @@ function main() {
   const [version, ...others] = positionals
   if (version === undefined || others.length > 0) throw new ToolError(usage, 2)
   if (!isVersion(version)) throw new ToolError(`"${version}" is no version: write 1.2.3 or 1.2.3-rc.1`, 2)
-  if (!/^https:\/\//.test(values.repository ?? '')) {
-    throw new ToolError('--repository needs an https address, such as https://HOST/OWNER/recado', 2)
-  }
+  checkRepository(values.repository)
   const current = JSON.parse(read('package.json')).version
   const found = obstacles(version, current)
   const texts = changes(version)
@@ -132,11 +130,4 @@ function main() {
   console.log(nextSteps(version))
 }
 
-if (import.meta.filename === process.argv[1]) {
-  try {
-    main()
-  } catch (error) {
-    console.error(error instanceof ToolError ? error.message : error)
-    process.exitCode = error instanceof ToolError ? error.exitCode : 1
-  }
-}
+if (import.meta.filename === process.argv[1]) await runTool(main)

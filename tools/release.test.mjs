@@ -56,7 +56,7 @@ test('--help prints the usage; a wrong call says what to write, and exits with 2
   for (const [args, text] of [
     [[], /^Usage/],
     [['next'], /"next" is no version/],
-    [['99.0.0'], /--repository needs an https address/],
+    [['99.0.0'], /--repository must be an https URL/],
     [['99.0.0', '--unknown'], /Unknown option[\s\S]*Usage/],
   ]) {
     const { status, stderr } = release(...args)

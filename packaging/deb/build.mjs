@@ -12,7 +12,7 @@ import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { ensureBuilt, ensureInstalled, root, run, ToolError } from '../../tools/lib/workspace.mjs'
+import { ensureBuilt, ensureInstalled, root, run, runTool, ToolError } from '../../tools/lib/workspace.mjs'
 import { architectures, ownArchitecture } from '../lib/architectures.mjs'
 
 const usage = `Usage: npm run deb -- [--arch ARCHITECTURE] [--out FOLDER] [--quick]
@@ -86,11 +86,4 @@ async function main() {
   }
 }
 
-if (import.meta.filename === process.argv[1]) {
-  try {
-    await main()
-  } catch (error) {
-    console.error(error instanceof ToolError ? error.message : error)
-    process.exitCode = error.exitCode ?? 1
-  }
-}
+if (import.meta.filename === process.argv[1]) await runTool(main)

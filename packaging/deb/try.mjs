@@ -22,7 +22,7 @@ import {
 import { tmpdir } from 'node:os'
 import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { ensureBuilt, ensureInstalled, run, ToolError } from '../../tools/lib/workspace.mjs'
+import { ensureBuilt, ensureInstalled, run, runTool, ToolError } from '../../tools/lib/workspace.mjs'
 import { architectures, ownArchitecture } from '../lib/architectures.mjs'
 import { runInLayer } from '../lib/layer.mjs'
 import { buildDeb } from './build.mjs'
@@ -134,11 +134,4 @@ async function main() {
   }
 }
 
-if (import.meta.filename === process.argv[1]) {
-  try {
-    await main()
-  } catch (error) {
-    console.error(error instanceof ToolError ? error.message : error)
-    process.exitCode = error.exitCode ?? 1
-  }
-}
+if (import.meta.filename === process.argv[1]) await runTool(main)

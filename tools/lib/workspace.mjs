@@ -1,6 +1,6 @@
 /*
  * The checkout as the tools see it: its root, whether its packages are installed and built, and how to install and
- * build them. Used by start.mjs and test.mjs. Plain Node, no dependency: it runs before anything is installed.
+ * build them; what the tools have in common. Plain Node, no dependency: it runs before anything is installed.
  *
  * Everything that a child process prints goes to stderr, so that stdout stays the program's own.
  */
@@ -17,6 +17,23 @@ export class ToolError extends Error {
     super(message)
     this.exitCode = exitCode
   }
+}
+
+/** Runs the `main` of a tool. Prints what is wrong, with a stack only for a fault of the tool; sets the exit code. */
+export async function runTool(main) {
+  try {
+    await main()
+  } catch (error) {
+    const isUsage = String(error.code).startsWith('ERR_PARSE_ARGS')
+    console.error(error instanceof ToolError || isUsage ? error.message : error)
+    process.exitCode = isUsage ? 2 : error instanceof ToolError ? error.exitCode : 1
+  }
+}
+
+/** Throws unless `url`, the value of --repository, is the https address of a repository. */
+export function checkRepository(url) {
+  if (!/^https:\/\//.test(url ?? ''))
+    throw new ToolError('--repository must be an https URL, such as https://HOST/OWNER/recado', 2)
 }
 
 /** Runs a command to its end, its output on stderr. Throws ToolError when it fails. */
