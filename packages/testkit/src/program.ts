@@ -63,3 +63,30 @@ export function numberUpTo(name: string, text: string, max: number): number {
 export function anySeed(): string {
   return String(Date.now() % 1_000_000)
 }
+
+/**
+ * The progress of a long run on stderr: on a terminal one line that changes, elsewhere a line for every tenth step and
+ * the last one. What else is told stands above it.
+ */
+export class ProgressLine {
+  readonly #isTerminal: boolean = process.stderr.isTTY === true
+
+  /** Shows how far it is: step `step` of `steps`. */
+  show(step: number, steps: number, line: string): void {
+    if (this.#isTerminal) process.stderr.write(`${CLEAR}${line}`)
+    else if (step % 10 === 0 || step === steps) process.stderr.write(`${line}\n`)
+  }
+
+  /** Prints a line that stays. */
+  tell(text: string): void {
+    process.stderr.write(`${this.#isTerminal ? CLEAR : ''}${text}\n`)
+  }
+
+  /** Leaves the last line where it is. */
+  end(): void {
+    if (this.#isTerminal) process.stderr.write('\n')
+  }
+}
+
+/** Goes to the beginning of the line of a terminal, and clears it. */
+const CLEAR = '\r\x1b[K'

@@ -7,7 +7,15 @@
  */
 import '../own-network.ts'
 import { skipWithout } from '../peers/find.ts'
-import { anySeed, type ProgramOptions, runProgram, UsageError, type Values, wholeNumber } from '../program.ts'
+import {
+  anySeed,
+  type ProgramOptions,
+  ProgressLine,
+  runProgram,
+  UsageError,
+  type Values,
+  wholeNumber,
+} from '../program.ts'
 import { type BridgeSummary, runBridge } from './run.ts'
 import { skipWithoutSites } from './sites.ts'
 
@@ -42,8 +50,7 @@ async function main(values: Values<typeof options>): Promise<number> {
   const without = skipWithoutSites()
   if (without) throw new UsageError(without)
 
-  const isTerminal = process.stderr.isTTY === true
-  const clear = isTerminal ? '\r\x1b[K' : ''
+  const progress = new ProgressLine()
   const summary = await runBridge({
     near: near!,
     far: far!,
@@ -52,15 +59,17 @@ async function main(values: Values<typeof options>): Promise<number> {
     kills: wholeNumber('kills', values.kills),
     seed: wholeNumber('seed', values.seed),
     onProgress({ round, rounds, acknowledged, violations }) {
-      const line = `round ${round} of ${rounds}: ${acknowledged} acknowledged, ${violations} violations`
-      if (isTerminal) process.stderr.write(`${clear}${line}`)
-      else if (round % 10 === 0 || round === rounds) process.stderr.write(`${line}\n`)
+      progress.show(
+        round,
+        rounds,
+        `round ${round} of ${rounds}: ${acknowledged} acknowledged, ${violations} violations`,
+      )
     },
     onFinding(text) {
-      process.stderr.write(`${clear}${text}\n`)
+      progress.tell(text)
     },
   })
-  if (isTerminal) process.stderr.write('\n')
+  progress.end()
   process.stderr.write(`${describe(summary)}\n`)
   console.log(JSON.stringify(summary))
   return summary.ok ? 0 : 1

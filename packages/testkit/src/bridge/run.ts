@@ -9,6 +9,7 @@
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { BrokerProcess, type CrashedBroker } from '../crash/broker-process.ts'
+import { Findings } from '../crash/findings.ts'
 import { Inbox, Stream, type Violations } from '../crash/ledger.ts'
 import { Publisher } from '../crash/publisher.ts'
 import type { ClientEvents, SessionClient } from '../crash/session-client.ts'
@@ -72,7 +73,6 @@ const SETTLE_MS = 180_000
 const START_MS = 90_000
 /** Time in milliseconds after which both ends have noticed that the cable is out, at a Keep Alive of 5 seconds. */
 const NOTICED_MS = 9_000
-const FINDINGS_MAX = 20
 const RETAINED_TOPICS = 8
 const names = ['near', 'far'] as const
 /**
@@ -117,7 +117,7 @@ class BridgeRun implements ClientEvents {
     corrupted: 0,
     unknown: 0,
   }
-  readonly #findings = new Map<string, number>()
+  readonly #findings: Findings
   #ticker: NodeJS.Timeout | undefined
   #retainedWrong = 0
   #sessionsLost = 0
@@ -128,6 +128,7 @@ class BridgeRun implements ClientEvents {
 
   private constructor(options: BridgeRunOptions, sites: readonly [Site, Site], cable: Cable) {
     this.#options = options
+    this.#findings = new Findings((text) => options.onFinding?.(text))
     this.#random = new Random(options.seed)
     this.#sites = sites
     this.#cable = cable
@@ -381,10 +382,7 @@ class BridgeRun implements ClientEvents {
   }
 
   #report(kind: string, text: string): void {
-    const count = (this.#findings.get(kind) ?? 0) + 1
-    this.#findings.set(kind, count)
-    if (count <= FINDINGS_MAX) this.#options.onFinding?.(`round ${this.#round}: ${text}`)
-    else if (count === FINDINGS_MAX + 1) this.#options.onFinding?.('and more of that kind')
+    this.#findings.add(kind, `round ${this.#round}: ${text}`)
   }
 
   /** Last lines of both brokers' logs. */

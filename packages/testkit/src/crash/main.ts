@@ -5,7 +5,15 @@
  * Exits with 1 when anything was lost, repeated at QoS 2, out of order, or otherwise not as MQTT requires.
  */
 import { skipWithout } from '../peers/find.ts'
-import { anySeed, type ProgramOptions, runProgram, UsageError, type Values, wholeNumber } from '../program.ts'
+import {
+  anySeed,
+  type ProgramOptions,
+  ProgressLine,
+  runProgram,
+  UsageError,
+  type Values,
+  wholeNumber,
+} from '../program.ts'
 import { type CrashSummary, type PowerSummary, runCrash } from './run.ts'
 
 const usage = `Usage: npm run crash -- [--rounds N] [--seed S] [--broker recado|mosquitto] [--power] [--durability D]
@@ -38,8 +46,7 @@ async function main(values: Values<typeof options>): Promise<number> {
   if (broker === 'mosquitto' && values.durability !== 'fsync')
     throw new UsageError('--durability is an option of Recado')
 
-  const isTerminal = process.stderr.isTTY === true
-  const clear = isTerminal ? '\r\x1b[K' : ''
+  const progress = new ProgressLine()
   const summary = await runCrash({
     broker,
     rounds,
@@ -47,15 +54,17 @@ async function main(values: Values<typeof options>): Promise<number> {
     power: values.power,
     config: values.durability === 'fsync' ? [] : [`durability ${values.durability}`],
     onProgress({ round, acknowledged, violations }) {
-      const line = `round ${round} of ${rounds}: ${acknowledged} acknowledged, ${violations} violations`
-      if (isTerminal) process.stderr.write(`${clear}${line}`)
-      else if (round % 10 === 0 || round === rounds) process.stderr.write(`${line}\n`)
+      progress.show(
+        round,
+        rounds,
+        `round ${round} of ${rounds}: ${acknowledged} acknowledged, ${violations} violations`,
+      )
     },
     onFinding(text) {
-      process.stderr.write(`${clear}${text}\n`)
+      progress.tell(text)
     },
   })
-  if (isTerminal) process.stderr.write('\n')
+  progress.end()
   process.stderr.write(`${describe(summary)}\n`)
   console.log(JSON.stringify(summary))
   return summary.ok ? 0 : 1

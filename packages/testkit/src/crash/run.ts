@@ -10,6 +10,7 @@ import { setTimeout as after } from 'node:timers/promises'
 import type { Packet } from '@recado/protocol'
 import { Random } from '../random.ts'
 import { BrokerProcess, type CrashedBroker } from './broker-process.ts'
+import { Findings } from './findings.ts'
 import { Inbox, Stream, type Violations } from './ledger.ts'
 import { SessionCreator, SubscriptionToggler } from './other-clients.ts'
 import { PowerPlan } from './power-plan.ts'
@@ -86,8 +87,6 @@ const SETTLE_ROUNDS = 25
 /** Times in milliseconds after which settling is over: without any message, and in all. */
 const QUIET_MS = 3_000
 const SETTLE_MS = 60_000
-/** Number of findings of one kind that are reported in full. */
-const FINDINGS_MAX = 20
 
 /** Topics `crash/P/qQ/N`: publisher, QoS, and number among its topics at that QoS. */
 const topicsOf = (publisher: number): [topic: string, qos: 1 | 2][] => [
@@ -157,7 +156,7 @@ class CrashRun implements ClientEvents {
   #ticker: NodeJS.Timeout | undefined
   #sessionsLost = 0
   #faults = 0
-  readonly #findings = new Map<string, number>()
+  readonly #findings: Findings
   #kills = 0
   #startupKills = 0
   #rounds = 0
@@ -171,6 +170,7 @@ class CrashRun implements ClientEvents {
 
   constructor(options: CrashOptions, broker: BrokerProcess) {
     this.#options = options
+    this.#findings = new Findings((text) => options.onFinding?.(text))
     this.#broker = broker
     this.#random = new Random(options.seed)
     for (let i = 0; i < PUBLISHERS; i++) {
@@ -372,10 +372,7 @@ class CrashRun implements ClientEvents {
   }
 
   #report(kind: string, text: string): void {
-    const count = (this.#findings.get(kind) ?? 0) + 1
-    this.#findings.set(kind, count)
-    if (count <= FINDINGS_MAX) this.#options.onFinding?.(`round ${this.#rounds}: ${text}`)
-    else if (count === FINDINGS_MAX + 1) this.#options.onFinding?.('and more of that kind')
+    this.#findings.add(kind, `round ${this.#rounds}: ${text}`)
   }
 
   summary(seconds: number): CrashSummary {
