@@ -23,6 +23,7 @@ import { configurationPage } from './lib/configuration-page.mjs'
 import { conformancePage } from './lib/conformance-page.mjs'
 import { decisionsPage } from './lib/decisions-page.mjs'
 import { errorsPage } from './lib/errors-page.mjs'
+import { httpApiPage } from './lib/http-api-page.mjs'
 import { learnPages } from './lib/learn-pages.mjs'
 import { lintsPage } from './lib/lints-page.mjs'
 import { metricsPage } from './lib/metrics-page.mjs'
@@ -68,6 +69,7 @@ const brokerIntroduction = `Where to begin: [the guide](../../packages/broker/RE
 /** Generated pages: path and text of each, before long lines are wrapped. */
 const texts = [
   ['docs/api/client.md', apiPage('API of @recado/client', clientIntroduction, clientApi)],
+  ['docs/api/http.md', await httpApiPage()],
   ['docs/api/broker.md', apiPage('API of @recado/broker', brokerIntroduction, brokerApi)],
   ['docs/conformance.md', conformancePage(wireCases)],
   ['docs/configuration.md', configurationPage(optionTable, groups)],

@@ -18,6 +18,7 @@ import type { AdminHost } from './host.ts'
 import { appOf } from './http/app.ts'
 import { openApi } from './http/openapi.ts'
 import { type Operation, operation } from './http/operation.ts'
+import { History } from './metrics/history.ts'
 import { accessOperations } from './operations/access.ts'
 import { clientOperations } from './operations/clients.ts'
 import { healthOperations, ProcessSamples } from './operations/health.ts'
@@ -38,6 +39,8 @@ export interface AdminOptions {
   readonly tokens?: TokenFile
   /** Drops and refusals that are remembered for `why`; 0: none, and nothing is observed. Default 10,000. */
   readonly decisionsMax?: number
+  /** Requests of an address per second, and five times as many in a burst. Default 100. */
+  readonly requestsPerSecond?: number
 }
 
 /** The API of a broker. */
@@ -56,11 +59,13 @@ export class Admin {
   readonly #sessions: Sessions = new Sessions()
   readonly #identification: Identification
   #stopObserving: () => void = () => {}
+  readonly #history: History
   readonly #samples: ProcessSamples = new ProcessSamples()
 
-  constructor(broker: Broker, { host, tokens, decisionsMax = DECISIONS_MAX }: AdminOptions) {
+  constructor(broker: Broker, { host, tokens, decisionsMax = DECISIONS_MAX, requestsPerSecond }: AdminOptions) {
     const identification = new Identification({ host, tokens: tokens ?? null, sessions: this.#sessions })
     this.#identification = identification
+    this.#history = new History(broker)
     const parts: Parts = {
       broker,
       host,
@@ -68,6 +73,7 @@ export class Admin {
       sessions: this.#sessions,
       identification,
       audit: new AuditLog(host),
+      history: this.#history,
       startedAtMs: Date.now(),
     }
     const decisions = decisionsMax === 0 ? null : new Decisions(decisionsMax)
@@ -87,7 +93,7 @@ export class Admin {
       const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
       host.log('error', 'api.failed', `The API has failed at ${where}: ${what}`, { where })
     }
-    const app = appOf(all, { identification, audit: parts.audit, failed })
+    const app = appOf(all, { identification, audit: parts.audit, failed, requestsPerSecond })
     this.handler = getRequestListener((request, bindings) => app.fetch(request, bindings as never), {
       overrideGlobalObjects: false,
       errorHandler: (error) => {
@@ -111,6 +117,7 @@ export class Admin {
   /** Stops what it measures. */
   close(): void {
     this.#samples.stop()
+    this.#history.stop()
     this.#stopObserving()
   }
 }

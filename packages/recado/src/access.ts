@@ -39,6 +39,7 @@ import type { BanConfig, Config } from './config/config.ts'
 import type { MosquittoVersion } from './config/log.ts'
 import { unreadable } from './config/parse.ts'
 import { BanFile, ConnectCounts, Gate } from './gate.ts'
+import { ManualBans } from './manual-bans.ts'
 import type { Reloadable } from './reload.ts'
 
 export interface OpenedAccess extends Access {
@@ -74,6 +75,9 @@ export class AccessOpener {
   #cache: Map<string, OpenedPart> = new Map()
 
   /** `mayMake`: a file that is made when it is not there is made, and not only asked about. */
+  /** Bans that were begun by hand. */
+  readonly manualBans: ManualBans = new ManualBans()
+
   constructor(observer: AccessObserver, mayMake = true) {
     this.#observer = observer
     this.#mayMake = mayMake
@@ -100,7 +104,8 @@ export class AccessOpener {
       if (opened.tokens !== null) methods.push(opened.tokens)
       if (methods.length > 0) exchanges.set(name, allMethods(...methods))
     }
-    const gate = await this.#gateFor(bans, opener)
+    const hasApi = listeners.some(({ transport }) => transport.http?.isApi === true)
+    const gate = await this.#gateFor(bans, opener, hasApi)
     return { logins, rights, acls, exchanges, gate, ...opener.opened() }
   }
 
@@ -110,14 +115,15 @@ export class AccessOpener {
   }
 
   /** Returns null when nobody is to be banned. */
-  async #gateFor(bans: BanConfig, opener: Opener): Promise<Gate | null> {
+  async #gateFor(bans: BanConfig, opener: Opener, hasApi: boolean): Promise<Gate | null> {
     const { file, seconds, ...limits } = bans
-    if (file === null && Object.values(limits).every((most) => most === 0)) return null
+    if (!hasApi && file === null && Object.values(limits).every((most) => most === 0)) return null
     return new Gate({
       limits,
       banMs: seconds * 1_000,
       file: file === null ? null : await opener.banFile(file),
       counts: this.#counts,
+      manual: this.manualBans,
       onBan: (text) => this.#observer.onLog('warning', text),
     })
   }

@@ -7,6 +7,7 @@ import type { AuthenticationSource, ConnectDecision, ConnectRequest } from '@rec
 import { SocketClient } from '@recado/broker/testing'
 import { Connect, Disconnect } from '@recado/protocol'
 import { BanFile, ConnectCounts, Gate, type GateOptions } from './gate.ts'
+import { ManualBans } from './manual-bans.ts'
 import { freePort, Program, temporaryFolder } from './testing/program.ts'
 
 const BANNED = 0x8a
@@ -36,6 +37,7 @@ function gateWith(options: Partial<GateOptions>): World {
     banMs: 300_000,
     file: null,
     counts: new ConnectCounts(() => world.nowMs),
+    manual: new ManualBans(() => world.nowMs),
     onBan: (text) => world.told.push(text),
     ...options,
   })
@@ -128,4 +130,32 @@ test('in the program: too many connects are refused with 0x8A, and SIGHUP discon
   program.child.kill('SIGHUP')
   assert.equal((await stays.next(Disconnect)).reasonCode, 0x98)
   assert.equal(await code('bad-2'), BANNED)
+})
+
+test('a ban by hand holds for its time, by each kind of name, and can be ended', () => {
+  const world: { nowMs: number } = { nowMs: 1_000 }
+  const manual = new ManualBans(() => world.nowMs)
+  const gated = gateWith({ manual })
+  const isBanned = (...of: Parameters<typeof request>): boolean => {
+    const answer = gated.source.authenticate(request(...of))
+    return typeof answer === 'object' && (answer as ConnectDecision).reasonCode === BANNED
+  }
+  manual.ban('clientid', 'noisy', 10, 'ada')
+  manual.ban('username', 'bob', 20, 'ada')
+  manual.ban('address', '10.0.0.9', 20, 'ada')
+  assert.deepEqual(
+    [isBanned(undefined, 'noisy'), isBanned('bob', 'x'), isBanned(undefined, 'x', '10.0.0.9'), isBanned('carol', 'x')],
+    [true, true, true, false],
+  )
+  world.nowMs += 10_000
+  assert.equal(isBanned(undefined, 'noisy'), false)
+  assert.deepEqual(
+    manual.list().map(({ kind, name, by }) => [kind, name, by]),
+    [
+      ['username', 'bob', 'ada'],
+      ['address', '10.0.0.9', 'ada'],
+    ],
+  )
+  assert.equal(manual.unban('username', 'bob'), true)
+  assert.deepEqual([manual.unban('username', 'bob'), isBanned('bob', 'x')], [false, false])
 })

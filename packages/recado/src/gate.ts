@@ -17,6 +17,8 @@ import type {
 } from '@recado/broker'
 import { MqttError, ReasonCode } from '@recado/protocol'
 
+import type { ManualBans } from './manual-bans.ts'
+
 const kinds = ['address', 'clientid', 'username'] as const
 type Kind = (typeof kinds)[number]
 
@@ -143,6 +145,8 @@ export interface GateOptions {
   readonly banMs: number
   readonly file: BanFile | null
   readonly counts: ConnectCounts
+  /** Bans that were begun by hand. */
+  readonly manual: ManualBans
   /** Told when a ban begins. */
   readonly onBan: (text: string) => void
 }
@@ -173,6 +177,7 @@ export class Gate {
       },
       isStillValid: (client, credential) =>
         !this.#isBannedByFile(addressOf(client.remoteAddress), client.clientId, client.username) &&
+        !this.#options.manual.isBanned(addressOf(client.remoteAddress), client.clientId, client.username) &&
         (source.isStillValid?.(client, credential) ?? true),
       ...(source.isKnown === undefined ? {} : { isKnown: (client: ClientInfo) => source.isKnown!(client) }),
     }
@@ -197,6 +202,7 @@ export class Gate {
     const { limits, counts } = this.#options
     const address = addressOf(remoteAddress)
     if (this.#isBannedByFile(address, clientId, connect.username)) return true
+    if (this.#options.manual.isBanned(address, clientId, connect.username)) return true
     if (limits.address > 0 && address !== '') {
       if (counts.isBanned('address', address) || this.#isTooMany('address', address)) return true
     }

@@ -175,6 +175,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     administration = new Administration(broker, () => sys?.numbers() ?? {}, log, config, access, {
       reload: async () => running?.reload(),
       bridges: () => bridges?.figures() ?? [],
+      bans: opener.manualBans,
       logTypes: () => log.types,
       setLogTypes(types) {
         log.setTypes(types)

@@ -21,9 +21,9 @@ import { Reply } from './reply.ts'
 
 /** Bytes of the largest body. */
 export const BODY_BYTES_MAX: number = 1_048_576
-/** Requests of an address per second, and in a burst. */
+/** Requests of an address per second, and in a burst of so many seconds. */
 const REQUESTS_PER_SECOND = 100
-const REQUESTS_BURST = 500
+const BURST_SECONDS = 5
 
 /** Variables that the Node adapter hands to each request. */
 export interface Bindings {
@@ -35,6 +35,8 @@ type Env = { Bindings: Bindings }
 export interface AppParts {
   readonly identification: Identification
   readonly audit: AuditLog
+  /** Requests of an address per second; default 100. */
+  readonly requestsPerSecond?: number | undefined
   /** Reports an error that is none of the caller's. */
   failed(operation: string, error: unknown): void
 }
@@ -54,12 +56,13 @@ const securityHeaders: Readonly<Record<string, string>> = {
 /** Makes the application. */
 export function appOf(operations: readonly Operation[], parts: AppParts): Hono<Env> {
   const app = new Hono<Env>({ strict: true })
-  const rate = new RateLimit(REQUESTS_PER_SECOND, REQUESTS_BURST)
+  const perSecond = parts.requestsPerSecond ?? REQUESTS_PER_SECOND
+  const rate = new RateLimit(perSecond, BURST_SECONDS * perSecond)
   app.use(async (context, next) => {
     const address = addressOf(connectionOf(context.env.incoming)?.remoteAddress ?? '')
     const waitSeconds = rate.take(address)
     if (waitSeconds > 0) {
-      const text = `More than ${REQUESTS_PER_SECOND} requests a second from ${address}: wait ${waitSeconds} s.`
+      const text = `More than ${perSecond} requests a second from ${address}: wait ${waitSeconds} s.`
       throw new Problem(429, text, { headers: { 'retry-after': String(waitSeconds) } })
     }
     await next()

@@ -107,9 +107,8 @@ function generalProblems({ role, body, query, params }: Operation): Record<strin
     ...(role === null
       ? {}
       : { '401': 'There is no login, or it is wrong.', '403': `The caller has a lesser role than ${role}.` }),
-    ...(body === undefined
-      ? {}
-      : { '400': 'The body is not JSON.', '413': 'The body is too large.', '415': 'The body has another type.' }),
+    '400': 'The request is malformed.',
+    ...(body === undefined ? {} : { '413': 'The body is too large.', '415': 'The body has another type.' }),
     ...(query === undefined && params === undefined && body === undefined ? {} : { '422': 'A value cannot be used.' }),
     '429': 'Too many requests.',
   }

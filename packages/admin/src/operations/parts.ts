@@ -8,6 +8,7 @@ import type { Sessions } from '../access/sessions.ts'
 import type { TokenFile } from '../access/tokens.ts'
 import type { AdminHost } from '../host.ts'
 import { Problem } from '../http/problem.ts'
+import type { History } from '../metrics/history.ts'
 
 /** Parts that operations share. */
 export interface Parts {
@@ -17,6 +18,7 @@ export interface Parts {
   readonly sessions: Sessions
   readonly identification: Identification
   readonly audit: AuditLog
+  readonly history: History
   /** Time at which the broker started, milliseconds since the Unix epoch. */
   readonly startedAtMs: number
 }

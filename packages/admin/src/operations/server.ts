@@ -4,6 +4,7 @@ import { metricTable } from '@recado/broker'
 import { z } from 'zod'
 import { type Operation, operation } from '../http/operation.ts'
 import { done } from '../http/reply.ts'
+import { seriesNames } from '../metrics/history.ts'
 import { need, type Parts } from './parts.ts'
 import { timeMs } from './views.ts'
 
@@ -28,7 +29,7 @@ const bridge = z.object({
 })
 
 /** Operations of the group `server`. */
-export function serverOperations({ broker, host, startedAtMs }: Parts): Operation[] {
+export function serverOperations({ broker, host, startedAtMs, history }: Parts): Operation[] {
   return [
     operation({
       method: 'get',
@@ -92,6 +93,33 @@ export function serverOperations({ broker, host, startedAtMs }: Parts): Operatio
           value: values[name] ?? 0,
         }))
         return { metrics }
+      },
+    }),
+    operation({
+      method: 'get',
+      path: '/api/v1/history',
+      id: 'getHistory',
+      tag: 'server',
+      role: 'viewer',
+      summary: 'Time series: the last 5 minutes by the second, or the last hour by 10 seconds.',
+      query: z.strictObject({
+        step: z.enum(['1', '10']).default('1').describe('Seconds from one value to the next.'),
+        series: z
+          .string()
+          .max(1_000)
+          .transform((text) => text.split(','))
+          .refine((list) => list.every((name) => seriesNames.includes(name)), `take some of ${seriesNames.join(', ')}`)
+          .optional()
+          .describe('Names with commas between them; default all.'),
+      }),
+      answer: z.object({
+        stepSeconds: z.number().int(),
+        atMs: z.array(timeMs).describe('Time of each value, the oldest first.'),
+        series: z.record(z.string(), z.array(z.number())).describe('Counters per second, gauges as they were.'),
+      }),
+      example: { query: 'step=10&series=messagesReceived,clients' },
+      handle({ query: { step, series = seriesNames } }) {
+        return { stepSeconds: Number(step), ...history.read(Number(step), series) }
       },
     }),
     operation({

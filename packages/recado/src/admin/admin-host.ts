@@ -15,6 +15,7 @@ import type { ListenerConfig } from '../config/listeners.ts'
 import { lint } from '../lint/lint.ts'
 import { lintTable } from '../lint/table.ts'
 import type { Logger } from '../log.ts'
+import type { ManualBans } from '../manual-bans.ts'
 import { version } from '../version.ts'
 
 /** Parts of the program that a start has and the API uses. */
@@ -22,6 +23,7 @@ export interface ProgramParts {
   /** Reads configuration and files again, as SIGHUP does. */
   readonly reload: () => Promise<void>
   readonly bridges: () => readonly BridgeFigures[]
+  readonly bans: ManualBans
   /** Types that are logged, and how to change them. */
   readonly logTypes: () => readonly string[]
   readonly setLogTypes: (types: readonly string[]) => void
@@ -59,6 +61,9 @@ export function hostOf(parts: HostParts): AdminHost {
     },
     listeners: () => config().listeners.map(stateOf),
     bridges: () => program.bridges().map(bridgeStateOf),
+    bans: () => program.bans.list(),
+    ban: (kind, name, seconds, by) => program.bans.ban(kind, name, seconds, by),
+    unban: (kind, name) => program.bans.unban(kind, name),
     configuration: async () => configurationOf(config()),
     checkRights: parts.checkRights,
     async reload() {

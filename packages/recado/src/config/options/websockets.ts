@@ -15,7 +15,7 @@ export const webSocketOptions: readonly Option[] = [
     'http_api_role',
     'text',
     '',
-    'Our own, not in Mosquitto: gives a user a role in the HTTP API of `protocol http_api`: `http_api_role operator ada`. A `viewer` looks at everything but payloads, an `operator` sees messages, publishes, disconnects and bans clients, an `admin` makes tokens, reloads and changes what is logged. Who has no role gets nothing but the three paths of Mosquitto. Without a login somebody on this machine (127.0.0.1, ::1) is a viewer where `allow_anonymous` is true.',
+    'Our own, not in Mosquitto: gives a user a role in the HTTP API (docs/api/http.md): `http_api_role operator ada`. A `viewer` looks at everything but payloads, an `operator` sees messages, publishes, disconnects and bans clients, an `admin` makes tokens, reloads and changes what is logged. Who has no role gets nothing but the three paths of Mosquitto. Without a login somebody on this machine (127.0.0.1, ::1) is a viewer where `allow_anonymous` is true.',
     { repeatable: true },
   ),
   option('websockets', 'global')(
