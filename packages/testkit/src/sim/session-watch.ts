@@ -114,6 +114,8 @@ export class SessionWatch {
   readonly #incoming: Map<number, IncomingPublish> = new Map()
   /** Identifiers of those whose PUBREC has left. */
   readonly #acknowledged: Set<number> = new Set()
+  /** Identifiers whose flow PUBCOMP has ended: a PUBREC for one would be for the next message. */
+  readonly #ended: Set<number> = new Set()
   /**
    * Messages that the client may go on with though the server has begun another session: it cannot know. `knower` is the process
    * that was told, and died, perhaps before its store knew; 0: none was. In its own process an identifier is enough, a later one
@@ -160,6 +162,7 @@ export class SessionWatch {
     this.#inflight.clear()
     this.#incoming.clear()
     this.#acknowledged.clear()
+    this.#ended.clear()
   }
 
   // --- publish ------------------------------------------------------------------------------------------------------
@@ -249,6 +252,9 @@ export class SessionWatch {
       case PacketType.PUBREC:
         this.#sendsPubrec(packet.packetId, packet.reasonCode)
         return
+      case PacketType.PUBCOMP:
+        if (!this.#incoming.has(packet.packetId)) this.#ended.add(packet.packetId)
+        return
     }
   }
 
@@ -292,6 +298,8 @@ export class SessionWatch {
 
   #sendsPubrec(packetId: number, reasonCode: number): void {
     const arrival = this.#incoming.get(packetId)
+    if (this.#ended.has(packetId))
+      this.#fail('exactly once', `PUBREC ${packetId} after PUBCOMP, which has ended its flow`)
     if (arrival === undefined) return
     const isDone = arrival.isDone || this.#acknowledged.has(packetId)
     if (!isDone && this.#isTakenForAnother(arrival)) this.#cover('store.taken-for-another')
@@ -361,6 +369,7 @@ export class SessionWatch {
     const payload = textOf(packet.payload)
     if (qos === 1) this.#incomingQoS1.set(packetId, false)
     if (qos !== 2) return
+    this.#ended.delete(packetId)
     const before = this.#incoming.get(packetId)
     const isSame = before?.payload === payload && (dup || !before.isRefused)
     // The client has it already.

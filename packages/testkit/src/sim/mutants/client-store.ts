@@ -62,6 +62,13 @@ export const storeMutants: readonly Mutant[] = [
     '',
   ),
   mutant(
+    'client store: PUBREC follows PUBCOMP when the server has given a message up',
+    'client',
+    'Inbox.#acknowledgeQoS2',
+    'if (delivery.isReleased) return;',
+    '',
+  ),
+  mutant(
     'client store: identifiers of the old session are not forgotten',
     'client',
     'Inbox.attach',

@@ -252,7 +252,7 @@ export const coreMutants: readonly Mutant[] = [
   mutant(
     'a shared subscription delivers to nobody who is away',
     'broker',
-    'SharedGroup.choose',
+    'SharedGroup.#nextOf',
     'if (readiness > bestReadiness) {',
     'if (readiness > Math.max(1, bestReadiness)) {',
   ),
@@ -427,7 +427,7 @@ export const coreMutants: readonly Mutant[] = [
     'dropped messages are not counted',
     'broker',
     'Session.drop',
-    'this.#context.dropped(this.clientId, message.topic, qos, reason);',
+    'this.#context.dropped(this.clientId, message.topic, qos, reason, true);',
     '',
   ),
   mutant(
@@ -522,7 +522,7 @@ export const coreMutants: readonly Mutant[] = [
   mutant(
     'a shared subscription chooses who may not have it',
     'broker',
-    'SharedGroup.choose',
+    'SharedGroup.#nextOf',
     'if (topic !== null && !member.subscriber.mayReceive(topic))',
     'if (false)',
   ),
