@@ -19,6 +19,7 @@ import {
   ReasonCode,
   topicMatches,
 } from '@recado/protocol'
+import { BRIDGE_LISTENER, clientInfoOf } from './core/base/client-info.ts'
 import type { Context } from './core/base/context.ts'
 import type { Limits } from './core/base/limits.ts'
 import { Message } from './core/base/message.ts'
@@ -37,10 +38,13 @@ import { NEVER_EXPIRES } from './core/journal/session-records.ts'
 import { isTopicWithinLimits } from './core/routing/topic-limits.ts'
 import type { AcknowledgementCount, MessageWriter, Outlet } from './core/session/outlet.ts'
 import type { Session } from './core/session/session.ts'
-import { ALLOW, type ApplicationMessage, type DropReason, Table } from './ports.ts'
+import { ALLOW, type ApplicationMessage, type ClientInfo, type DropReason, Table } from './ports.ts'
 
 /** Topics that are looked at to find out whether there is a retained message. */
 const RETAINED_LOOKS = 100
+
+/** Place of a retained message of which it is not known whether the remote broker has it. */
+const UNKNOWN = -1
 
 /** A message on its way to the remote broker. */
 export interface RelayedMessage extends ApplicationMessage {
@@ -134,10 +138,21 @@ export interface Relay {
   /** Whether one of these local subscriptions matches a retained message. */
   hasRetained(topicFilters: Iterable<string>): boolean
   /**
-   * Sends the retained messages of these local subscriptions, behind all that waits. `isWhole`: all of them; else only
-   * those that have changed since the relay has sent them, and deletions of those that are gone.
+   * Sets the number of messages that may be outstanding on this connection. The bridge lowers it while a message of its
+   * own is.
    */
-  sendRetained(topicFilters: ReadonlySet<string>, isWhole: boolean): void
+  setReceiveMaximum(receiveMaximum: number): void
+  /**
+   * Sends the retained messages of these local subscriptions, but for those that the remote broker has sent, behind all
+   * that waits. `isWhole`: all of them; else only those that have changed since the relay has sent them, and deletions
+   * of those that are gone. Of the subscriptions in `queued` those at QoS 0 only: the others have waited.
+   */
+  sendRetained(topicFilters: ReadonlySet<string>, isWhole: boolean, queued: ReadonlySet<string>): void
+  /**
+   * Asks whether it must be found out that the remote broker has the retained messages that it was sent at QoS 0.
+   * Returns a function to call when it has answered a packet that was sent after them; null when there are none.
+   */
+  proveRetained(): (() => void) | null
   /** Detaches the connection, which is lost: messages wait, unless the session is a clean one. */
   detach(why: string): void
   /** Gives the Client Identifier back. `isForGood`: the session ends, with all that waits in it. */
@@ -168,6 +183,7 @@ export interface Relay {
 
 export class RelaySession implements Relay, Outlet, MessageWriter, PublishingClient {
   readonly hasOwnPaths = true
+  readonly source: ClientInfo
   readonly clientId: string
   readonly username: string | undefined
   /** Answers to the remote broker are those of 3.1.1: a message is acknowledged, or it comes again. */
@@ -200,12 +216,17 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
   #heldBefore: Set<number> | null = null
   /** Place among all retained messages (`Message.retainedSequence`) of those that were sent last, by topic. */
   readonly #sentRetained: Map<string, number> = new Map()
+  /** Topics of those that were sent at QoS 0, of which it is not known whether they have arrived. */
+  #unproved: Set<string> = new Set()
+  /** Topics of those about which the remote broker has been asked. */
+  #asked: Set<string> = new Set()
   /** Topic Filters of subscriptions that have been made since `takeNew` was called. */
   #newFilters: Set<string> = new Set()
 
   constructor(core: Core, options: RelayOptions) {
     this.clientId = options.clientId
     this.username = options.username
+    this.source = { ...clientInfoOf(this), listener: BRIDGE_LISTENER }
     this.#core = core
     this.context = core.context
     this.limits = core.limits
@@ -339,18 +360,36 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
     return false
   }
 
-  sendRetained(topicFilters: ReadonlySet<string>, isWhole: boolean): void {
+  setReceiveMaximum(receiveMaximum: number): void {
+    const session = this.#session
+    if (session === null || this.#peer === null) return
+    this.context.turn.begin()
+    session.sender.receiveMaximum = receiveMaximum
+    session.advance()
+  }
+
+  sendRetained(topicFilters: ReadonlySet<string>, isWhole: boolean, queued: ReadonlySet<string>): void {
     const session = this.#session!
     const { retained } = this.#core
     const sent = this.#sentRetained
     this.context.turn.begin()
     this.#deleteGone(session, topicFilters)
-    const skips = isWhole ? null : (message: Message): boolean => sent.get(message.topic) === message.retainedSequence
+    const isSent = ({ topic, retainedSequence }: Message): boolean => sent.get(topic) === retainedSequence
     for (const topicFilter of topicFilters) {
       const entry = session.subscriptions.get(topicFilter)
+      const isQueued = queued.has(topicFilter)
+      const skips = (message: Message): boolean => {
+        // What has come by this bridge the remote broker has, or has had: it would bring back what was deleted there.
+        if (this.#isOwn(message.source)) return true
+        return !isWhole && ((isQueued && message.qos > 0) || isSent(message))
+      }
       const walk = entry === undefined ? null : retained.walk(topicFilter, skips)
       if (walk !== null) session.deliverRetained(walk, entry!)
     }
+  }
+
+  #isOwn(source: ClientInfo | null): boolean {
+    return source !== null && source.listener === BRIDGE_LISTENER && source.clientId === this.clientId
   }
 
   /** Sends the deletion of retained messages that the remote broker has of us, and that are gone here. */
@@ -361,16 +400,44 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
       if (entry !== undefined && !topicFilters.has(entry.topicFilter)) continue
       this.#sentRetained.delete(topic)
       if (entry === undefined) continue
-      const parts = { topic, payload: new Uint8Array(0), qos: entry.qos, retain: true, properties: NO_PROPERTIES }
-      session.offerRetained(Message.of(parts, null, this.nowMs), entry.qos, entry)
+      // At the QoS at which later messages of the topic go, or it would come after them.
+      const qos = this.#cleanStart ? entry.qos : 0
+      const parts = { topic, payload: new Uint8Array(0), qos, retain: true, properties: NO_PROPERTIES }
+      session.offerRetained(Message.of(parts, null, this.nowMs), qos, entry)
     }
   }
 
   /** Notes a retained message that the remote broker gets, where what happens meanwhile does not wait for it. */
   #noteRetained(message: Message, qos: QoS): void {
     if (qos > 0 && !this.#cleanStart) return
-    if (message.payloadLength === 0) this.#sentRetained.delete(message.topic)
-    else if (message.isRetained) this.#sentRetained.set(message.topic, message.retainedSequence)
+    const isDeletion = message.payloadLength === 0
+    if (isDeletion && qos > 0) this.#sentRetained.delete(message.topic)
+    else if (isDeletion || message.isRetained) {
+      this.#sentRetained.set(message.topic, isDeletion ? UNKNOWN : message.retainedSequence)
+      if (qos === 0) this.#unproved.add(message.topic)
+    }
+  }
+
+  proveRetained(): (() => void) | null {
+    if (this.#unproved.size === 0 || this.#asked.size > 0) return null
+    const asked = this.#unproved
+    this.#unproved = new Set()
+    this.#asked = asked
+    return () => {
+      if (this.#asked !== asked) return
+      this.#asked = new Set()
+      // The remote broker has deleted them.
+      for (const topic of asked)
+        if (!this.#unproved.has(topic) && this.#sentRetained.get(topic) === UNKNOWN) this.#sentRetained.delete(topic)
+    }
+  }
+
+  /** Notes that what was sent last at QoS 0 may not have arrived. */
+  #doubtRetained(): void {
+    for (const topics of [this.#unproved, this.#asked])
+      for (const topic of topics) this.#sentRetained.set(topic, UNKNOWN)
+    this.#unproved = new Set()
+    this.#asked = new Set()
   }
 
   /** Returns the Topic Filters of local subscriptions that are new since the last call. */
@@ -386,6 +453,7 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
     if (this.#peer === null || session === null) return
     this.context.turn.begin()
     this.#peer = null
+    this.#doubtRetained()
     this.remoteAddress = ''
     const { nowMs } = this.context.turn
     session.lastEnd = { atMs: nowMs, byClient: false, reasonCode: ReasonCode.UnspecifiedError, why }

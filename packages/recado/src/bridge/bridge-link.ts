@@ -23,6 +23,7 @@ import {
   type ConnectionHandler,
   type Environment,
   PACKET_SIZE_MAX,
+  type Timer,
   type Transport,
 } from '@recado/client/low-level'
 import {
@@ -56,6 +57,8 @@ import type { TopicMap } from './topic-map.ts'
 
 /** Session Expiry Interval that never ends: without it MQTT 5.0 forgets the session with the connection. */
 const NEVER_SECONDS = 0xffff_ffff
+/** Milliseconds after a retained message of QoS 0 until a PINGREQ finds out whether it has arrived. */
+const PROOF_MS = 5_000
 const DIGITS = { up: Uint8Array.of(0x31), down: Uint8Array.of(0x30) }
 
 /** Answers of the remote broker that change how the next CONNECT is made. */
@@ -140,6 +143,16 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   /** Messages that waited or were in flight when the connection began, and answers since then. */
   #backlog = 0
   #answered = 0
+  /** Messages that may be outstanding. */
+  #flightMaximum = 0
+  /** Session there, and its subscriptions as text. */
+  #place = ''
+  #subscriptions = ''
+  /** SUBSCRIBE packets without an answer, and whether a subscription was refused. */
+  #subscribing = 0
+  #isRefused = false
+  /** Timer until the remote broker is asked whether retained messages of QoS 0 have arrived. */
+  #proofTimer: Timer | null = null
   /** Whether the remote broker had a session of this bridge. */
   isFarPresent = false
 
@@ -230,6 +243,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     const wasUp = this.#state === State.Up
     this.#state = State.Ended
     this.#publisher?.end()
+    if (this.#proofTimer !== null) this.#parts.environment.clearTimer(this.#proofTimer)
     if (wasUp) this.#parts.relay.detach(this.#why ?? 'the connection was closed')
   }
 
@@ -298,8 +312,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
         return
       case PacketType.SUBACK: {
         const asked = relay.freePacketId(packet.packetId) as Asked | null
-        const code = packet.reasonCodes[0] ?? 0
-        if (asked !== null && code >= 0x80) this.#owner.subscriptionRefused(asked.topicFilter, code)
+        if (asked !== null) this.#handleSuback(asked.topicFilter, packet.reasonCodes)
         return
       }
       case PacketType.UNSUBACK:
@@ -346,11 +359,14 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
       .map(({ remoteFilter, qos }) => `${qos} ${remoteFilter}`)
       .join('\n')
     const isFarNew = lineage.accepted(place, subscriptions, this.isFarPresent, isNearPresent, relay.note)
-    relay.note = lineage.note(place, subscriptions, relay.identity)
+    this.#place = place
+    this.#subscriptions = subscriptions
+    // Until the remote broker has answered all SUBSCRIBE packets, it may forget them with its next crash.
+    relay.note = lineage.note(place, lineage.hasSubscriptions ? subscriptions : '', relay.identity)
     const farMaximum = isV5 ? (properties.receiveMaximum ?? 65_535) : this.#inflightUntold
     const receiveMaximum = Math.min(inflightMax, farMaximum)
     this.#publisher = this.#makePublisher(properties, receiveMaximum)
-    const outgoing = this.#filtersToCompare(newFilters)
+    const outgoing = this.#outgoing
     if (config.notifications === 'both') this.#notify(DIGITS.up)
     this.#backlog = relay.figures.queuedMessages + relay.figures.inFlight
     const isBehind = relay.isBehind || relay.hasRetained(outgoing)
@@ -359,8 +375,9 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     if (this.#state !== State.Up) return
     // A batch may have more messages than may be outstanding.
     const flightMaximum = config.batch === null ? receiveMaximum : Math.max(receiveMaximum, 2 * config.batch.count)
-    relay.attach(this, address, flightMaximum, isFarNew, isGuess)
-    relay.sendRetained(outgoing, !this.isFarPresent)
+    this.#flightMaximum = flightMaximum
+    relay.attach(this, address, flightMaximum - (this.#publisher.isNoticeOut ? 1 : 0), isFarNew, isGuess)
+    relay.sendRetained(outgoing, !this.isFarPresent, this.#queuedFilters(newFilters))
     this.#settle()
   }
 
@@ -380,15 +397,21 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     })
   }
 
+  /** Local subscriptions whose retained messages are compared. */
+  get #outgoing(): Set<string> {
+    const { topics } = this.#parts.config
+    return new Set(topics.filter(({ direction }) => direction !== 'in').map(({ localFilter }) => localFilter))
+  }
+
   /**
-   * Local subscriptions whose retained messages are compared: changes of those at QoS 0 have not waited, and a remote
-   * broker without a session may have lost all. What the others have missed waits in the queue.
+   * Local subscriptions whose retained messages of QoS 1 and 2 have waited in the queue, so that only those of QoS 0 are
+   * compared. A remote broker without a session may have lost all.
    */
-  #filtersToCompare(newFilters: ReadonlySet<string>): Set<string> {
+  #queuedFilters(newFilters: ReadonlySet<string>): Set<string> {
     const filters = new Set<string>()
-    const isWhole = !this.isFarPresent || this.#parts.config.localCleanStart
+    if (!this.isFarPresent || this.#parts.config.localCleanStart) return filters
     for (const { direction, localFilter, qos } of this.#parts.config.topics) {
-      if (direction !== 'in' && (isWhole || qos === 0 || newFilters.has(localFilter))) filters.add(localFilter)
+      if (direction !== 'in' && qos > 0 && !newFilters.has(localFilter)) filters.add(localFilter)
     }
     return filters
   }
@@ -404,6 +427,8 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     const qos = Math.min(1, this.#maximumQoS) as QoS
     const packetId = qos === 0 ? 0 : relay.takePacketId({ topicFilter: notificationTopic } satisfies Asked)
     const retain = this.#retainAvailable
+    // It counts as outstanding, as any message does. [MQTT-3.3.4-9]
+    this.#publisher!.isNoticeOut = qos > 0
     this.#connection.send(PublishPacket.of({ topic: notificationTopic, payload, qos, retain, packetId }))
   }
 
@@ -431,7 +456,30 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     this.#sendSubscribe(topic, isLater ? 2 : isKept ? 1 : 0)
   }
 
+  /** @throws ProtocolError unless there is one Reason Code, as each SUBSCRIBE has one Topic Filter */
+  #handleSuback(topicFilter: string, reasonCodes: readonly number[]): void {
+    if (reasonCodes.length !== 1) {
+      const what = `SUBACK for ${topicFilter} has ${reasonCodes.length} Reason Codes instead of 1`
+      throw new ProtocolError(ReasonCode.ProtocolError, what)
+    }
+    const [code] = reasonCodes as [number]
+    if (code >= 0x80) {
+      this.#isRefused = true
+      this.#owner.subscriptionRefused(topicFilter, code)
+    }
+    this.#subscribing--
+    this.#noteSubscriptions()
+  }
+
+  /** Keeps what the remote broker has subscribed to, so that it need not be asked again with the next connection. */
+  #noteSubscriptions(): void {
+    if (this.#subscribing > 0 || this.#settling.length > 0 || this.#isRefused) return
+    const { relay, lineage } = this.#parts
+    relay.note = lineage.note(this.#place, this.#subscriptions, relay.identity)
+  }
+
   #sendSubscribe({ remoteFilter, qos }: BridgeTopic, retainHandling: 0 | 1 | 2): void {
+    this.#subscribing++
     const packetId = this.#parts.relay.takePacketId({ topicFilter: remoteFilter } satisfies Asked)
     const isV5 = this.#connection.protocolVersion === 5
     const isShared = remoteFilter.startsWith('$share/')
@@ -497,10 +545,31 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     const { relay } = this.#parts
     const owner = relay.freePacketId(packetId)
     if (owner instanceof SentBatch) this.#publisher!.batchAnswered(owner, reasonCode)
+    else if (owner !== null) this.#noticeAnswered()
     if (owner !== null) return
     this.#answered++
     if (this.#publisher!.takeLowered(packetId, reasonCode)) return
     relay.handlePuback(packetId, reasonCode)
+  }
+
+  #noticeAnswered(): void {
+    if (!this.#publisher!.isNoticeOut) return
+    this.#publisher!.isNoticeOut = false
+    this.#parts.relay.setReceiveMaximum(this.#flightMaximum)
+  }
+
+  /** Finds out now and then whether retained messages of QoS 0 have arrived: what is lost comes with the next connection. */
+  #proveLater(): void {
+    const { environment, relay } = this.#parts
+    this.#proofTimer ??= environment.setTimer(() => {
+      this.#proofTimer = null
+      const proved = relay.proveRetained()
+      if (proved === null) return
+      this.#connection.ping(() => {
+        proved()
+        if (this.#state === State.Up) this.#proveLater()
+      })
+    }, PROOF_MS)
   }
 
   // --- the relay ----------------------------------------------------------------------------------------------------
@@ -510,6 +579,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   }
 
   publish(message: RelayedMessage, qos: QoS, retain: boolean, dup: boolean, packetId: number): DropReason | null {
+    if (qos === 0 && retain) this.#proveLater()
     return this.#publisher!.publish(message, qos, retain, dup, packetId)
   }
 

@@ -8,6 +8,7 @@ import {
   type Connect,
   Disconnect,
   type Packet,
+  Pingresp,
   type Properties,
   Puback,
   Pubcomp,
@@ -441,6 +442,129 @@ test('before MQTT 5.0 a remote broker that has kept its session is not asked for
   )
 })
 
+/** Answers the PINGREQ that finds out whether retained messages of QoS 0 have arrived. */
+async function prove({ world }: Setup, far: FakeServer): Promise<void> {
+  await world.advance(5_000)
+  assert.deepEqual(
+    (await take(far)).map(({ type }) => type),
+    [12],
+  )
+  far.send(new Pingresp())
+  await turn()
+}
+
+test('a retained message at QoS 0 that was lost with the connection is sent again, and so is a deletion', async (t) => {
+  const setup = await setUp(t, 'topic a/# out 0\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  for (const name of ['kept', 'gone']) await setup.broker.publish({ topic: `a/${name}`, payload: '1', retain: true })
+  assert.equal(publishes(await take(far)).length, 2)
+  await prove(setup, far)
+  await setup.broker.publish({ topic: 'a/kept', payload: '2', retain: true })
+  await setup.broker.publish({ topic: 'a/gone', payload: '', retain: true })
+  far.break()
+  await turn()
+  await setup.world.advance(2_000)
+  const { far: back } = await accepted(setup, {}, true)
+  assert.deepEqual(
+    publishes(await take(back)).map((each) => `${each.topic} ${text(each)} ${each.retain}`),
+    ['a/gone  true', 'a/kept 2 true'],
+  )
+})
+
+test('a retained message that was published at QoS 0 while the bridge was away crosses a line of QoS 1', async (t) => {
+  const setup = await setUp(t, 'topic a/# out 1\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  far.break()
+  await turn()
+  await setup.broker.publish({ topic: 'a/1', payload: 'away', retain: true })
+  await setup.world.advance(2_000)
+  const { far: back } = await accepted(setup, {}, true)
+  assert.deepEqual(
+    publishes(await take(back)).map((each) => `${each.topic} ${text(each)} ${each.qos} ${each.retain}`),
+    ['a/1 away 0 true'],
+  )
+})
+
+test('a retained message does not go back to the remote broker that it came from, when that has lost its session', async (t) => {
+  const setup = await setUp(t, 'topic a/# both 1\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  far.send(Publish.of({ topic: 'a/theirs', payload: new TextEncoder().encode('x'), qos: 1, packetId: 7, retain: true }))
+  assert.deepEqual(await take(far), [new Puback(7)])
+  await setup.broker.publish({ topic: 'a/ours', payload: 'y', qos: 1, retain: true })
+  const [ours] = publishes(await take(far))
+  far.send(new Puback(ours!.packetId))
+  await turn()
+  far.break()
+  await turn()
+  await setup.world.advance(2_000)
+  const { far: back } = await accepted(setup, {}, false)
+  assert.deepEqual(
+    publishes(await take(back)).map(({ topic }) => topic),
+    ['a/ours'],
+  )
+})
+
+test('MQTT 5.0: the notification counts as outstanding until its PUBACK [MQTT-3.3.4-9]', async (t) => {
+  const setup = await setUp(t, 'bridge_protocol_version mqttv50\ntopic a/# out 1\n')
+  for (const n of [1, 2, 3]) await setup.broker.publish({ topic: `a/${n}`, payload: 'x', qos: 1 })
+  const { far } = await accepted(setup, { receiveMaximum: 2 })
+  const sent = publishes(far.received)
+  assert.deepEqual(
+    sent.map(({ topic }) => topic.replace(/^\$SYS.*/, 'state')),
+    ['state', 'a/1'],
+  )
+  far.send(new Puback(sent[0]!.packetId))
+  await turn()
+  assert.deepEqual(
+    publishes(far.received)
+      .map(({ topic }) => topic)
+      .slice(2),
+    ['a/2'],
+  )
+})
+
+test('before MQTT 5.0 the remote broker is asked again for subscriptions that it has not answered', async (t) => {
+  const setup = await setUp(t, 'topic b/# in 1\n')
+  const { far } = await accepted(setup)
+  assert.ok(far.received.some(({ type }) => type === 8))
+  far.break()
+  await turn()
+  await setup.world.advance(2_000)
+  const { far: back } = await accepted(setup, {}, true)
+  assert.ok(back.received.some(({ type }) => type === 8))
+  await take(back)
+  back.break()
+  await turn()
+  await setup.world.advance(2_000)
+  const { far: last } = await accepted(setup, {}, true)
+  assert.ok(!last.received.some(({ type }) => type === 8))
+})
+
+test('SUBACK with another number of Reason Codes ends the connection, and says so', async (t) => {
+  const setup = await setUp(t, 'topic b/# in 1\n')
+  const { far } = await accepted(setup)
+  const subscribe = far.received.find((packet) => packet.type === 8)!
+  far.send(new Suback((subscribe as Extract<Packet, { type: 8 }>).packetId, [1, 1]))
+  await turn()
+  assert.match(setup.bridge.figures.lastError, /SUBACK for b\/# has 2 Reason Codes instead of 1/)
+})
+
+test('messages of QoS 0 over bridge_rate wait', async (t) => {
+  const setup = await setUp(t, 'bridge_rate 1\ntopic a/# out 0\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  for (const n of [1, 2, 3]) await setup.broker.publish({ topic: `a/${n}`, payload: 'x' })
+  const first = publishes(await take(far)).length
+  assert.ok(first < 3)
+  await setup.world.advance(1_000)
+  await setup.world.advance(1_000)
+  await setup.world.advance(1_000)
+  assert.equal(first + publishes(await take(far)).length, 3)
+})
+
 test('at QoS 0 only retained messages that have changed meanwhile are sent again, and deletions', async (t) => {
   const setup = await setUp(t, 'topic a/# out 0\n')
   const { far } = await accepted(setup)
@@ -448,6 +572,7 @@ test('at QoS 0 only retained messages that have changed meanwhile are sent again
   for (const name of ['same', 'changed', 'gone'])
     await setup.broker.publish({ topic: `a/${name}`, payload: '1', retain: true })
   assert.equal(publishes(await take(far)).length, 3)
+  await prove(setup, far)
   far.break()
   await turn()
   await setup.broker.publish({ topic: 'a/changed', payload: '2', retain: true })

@@ -124,7 +124,8 @@ export class Bridge implements LinkOwner {
       clientId: config.localClientId,
       username: config.localUsername ?? undefined,
       cleanStart: config.localCleanStart,
-      queueQoS0: config.queueQoS0 || config.startType === 'lazy',
+      // Over its rate a message waits, whatever its QoS.
+      queueQoS0: config.queueQoS0 || config.startType === 'lazy' || config.ratePerSecond > 0,
       subscriptions: config.topics
         .filter(({ direction }) => direction !== 'in')
         .map(({ localFilter, qos }) => ({ topicFilter: localFilter, qos: qos as QoS })),

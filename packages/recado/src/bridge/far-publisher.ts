@@ -72,6 +72,8 @@ export class FarPublisher {
   /** Messages of QoS 1 and 2 that went out at QoS 0: they are done with at the end of the turn. */
   #unanswered: number[] = []
   #batchesOut = 0
+  /** Whether the notification that the bridge is connected waits for its PUBACK. */
+  isNoticeOut = false
   /** Timer until the rate allows the next message. */
   #rateTimer: Timer | null = null
   /** Timer until the batch must go. */
@@ -101,7 +103,7 @@ export class FarPublisher {
   makeRoom(): boolean {
     const { connection, receiveMaximum } = this.#parts
     if (connection.blocked && connection.blockedBytes >= WAITING_BYTES_MAX) return false
-    if (this.#batch !== null && this.#batchesOut >= receiveMaximum) return false
+    if (this.#batch !== null && this.#batchesOut + (this.isNoticeOut ? 1 : 0) >= receiveMaximum) return false
     return this.#rate === null || this.#isTime(this.#rate)
   }
 

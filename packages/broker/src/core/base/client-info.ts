@@ -6,6 +6,9 @@ export function clientInfoOf(client: ClientInfo): ClientInfo {
   return { clientId, username, protocolVersion, isBridge, remoteAddress, listener, peer, grants, memo: null }
 }
 
+/** Stands in the place of the listener of a bridge of this broker, which may publish what it brings. No listener has it. */
+export const BRIDGE_LISTENER = '$bridge'
+
 /** Stands in the place of rights that came with a login and could not be kept: nothing can be said about them. */
 export const UNKNOWN_GRANTS: unique symbol = Symbol('unknown grants')
 

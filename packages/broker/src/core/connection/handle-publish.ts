@@ -39,6 +39,8 @@ export interface PublishingClient extends ClientInfo, Faulty {
   readonly isOpen: boolean
   /** Set where the paths of messages over bridges were looked at already: a bridge puts this broker on them. */
   readonly hasOwnPaths?: true
+  /** Publisher to be kept with its retained messages; absent for the client of the session. */
+  readonly source?: ClientInfo
   readonly readGate: AcknowledgementCount & {
     pause(): void
     resume(): void
@@ -246,7 +248,7 @@ function acceptMessage(connection: PublishingClient, publish: Publish, topic: st
   const received = Message.fromPublish(publish, topic, session, context.turn.nowMs)
   const message = context.transformer === null ? received : transformed(connection, received, packetId)
   if (message === null) return
-  if (message.retain) message.source = session.client
+  if (message.retain) message.source = connection.source ?? session.client
   if (context.observesMessages) context.observer?.['message.published']?.({ client: connection, message })
   const taking = qos > 0 && connection.protocolVersion === 5 ? Taking.Told : Taking.Untold
   const { reasonCode, hasRows, isRetained, owesDisk, work } = parts.intake.accept(message, taking)
@@ -254,6 +256,12 @@ function acceptMessage(connection: PublishingClient, publish: Publish, topic: st
   if (qos === 0) {
     // Nothing is owed, but a client's messages for the disk are read no faster than those of others.
     if (journal !== null && owesDisk) holdBack(connection, journal)
+    return
+  }
+  if (isNotTaken(connection, reasonCode) && isOfBridge(connection, publish)) {
+    // A bridge drops what is refused, and its session has what comes behind. It sends all of it again, in order.
+    session.receiver.acknowledged(packetId, qos, true)
+    connection.closeWith(reasonCode, 'a message of a bridge cannot be stored: it has to come again')
     return
   }
   const isFailure = isTold(connection, reasonCode)
@@ -321,6 +329,11 @@ function acknowledgementOf(qos: QoS): 4 | 5 {
 function isNotTaken({ parts }: PublishingClient, reasonCode: number): boolean {
   if (reasonCode === ReasonCode.ImplementationSpecificError) return true
   return reasonCode === ReasonCode.QuotaExceeded && parts.journal?.isFailing === true
+}
+
+/** Whether a bridge has sent the message: it says so itself, or the message has a path over brokers. */
+function isOfBridge(connection: PublishingClient, { properties }: Publish): boolean {
+  return connection.isBridge || (properties.userProperties !== undefined && pathOf(properties) !== '')
 }
 
 /** Slows down publishers when the disk does not keep up. */

@@ -6,6 +6,7 @@
  *
  * Source: MQTT 5.0 section 3.3.1.3. [MQTT-3.1.1:3.3.1-6]
  */
+import { BRIDGE_LISTENER } from '../base/client-info.ts'
 import type { QoS } from '@recado/protocol'
 import type { Context } from '../base/context.ts'
 import type { Message } from '../base/message.ts'
@@ -109,6 +110,8 @@ export class RetainedFeeds {
   #mayReceive({ topic, source }: Message): boolean {
     if (!this.#session.mayReceive(topic)) return false
     const { authorizer, options } = this.#context
+    // No rule is about a bridge.
+    if (source?.listener === BRIDGE_LISTENER) return true
     if (source === null || !options.checkRetainSource || authorizer?.mayPublish === undefined) return true
     return authorizer.mayPublish(source, topic)
   }

@@ -266,7 +266,8 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     const queueQoS0 = this.#context.options.queueQoS0 || this.queuesQoS0
     // Nothing overtakes a message that has waited. [MQTT-4.6.0-6]
     const isBehind = this.queue.length > 0 && (queueQoS0 || this.keepsQoS0)
-    const isKept = connection === null ? queueQoS0 : isBehind
+    // What a bridge keeps while the remote broker is away it also keeps while that one takes nothing.
+    const isKept = connection === null ? queueQoS0 : isBehind || (this.queuesQoS0 && !connection.makeRoom())
     if (isKept || this.isHeld) {
       if (queueQoS0 || !this.backlog.isHalfFull) return false
       // Half of the queue is for acknowledged messages.
