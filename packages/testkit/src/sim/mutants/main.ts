@@ -9,16 +9,18 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type ProgramOptions, runProgram, type Values, wholeNumber } from '../../program.ts'
 import { mutants } from './all.ts'
+import { bridgeMutants } from './bridge.ts'
 import { type Mutant, placeOf, readCompiled } from './mutant.ts'
 
-const usage = `Usage: npm run sim:mutants -- [--seeds N] [--only TEXT] [--from I] [--count C]
+const usage = `Usage: npm run sim:mutants -- [--seeds N] [--only TEXT] [--from I] [--count C] [--bridge]
 
   --seeds N    seeds to try on each mutant (default 3000)
   --only TEXT  mutants whose name contains this text
   --from I     number of the first mutant (default 1)
-  --count C    number of mutants (default 1000)`
+  --count C    number of mutants (default 1000)
+  --bridge     mutants of bridges, on the simulation with bridges`
 
-const PACKAGES = ['protocol', 'client', 'broker', 'testkit'] as const
+const PACKAGES = ['protocol', 'client', 'broker', 'testkit', 'recado'] as const
 const repository = join(dirname(fileURLToPath(import.meta.url)), '../../../../..')
 
 interface Verdict {
@@ -47,14 +49,14 @@ function copyPackages(): string {
   return root
 }
 
-function judge(root: string, mutant: Mutant, seeds: number): Verdict {
+function judge(root: string, program: string, mutant: Mutant, seeds: number): Verdict {
   const place = placeOf(mutant, readCompiled(join(repository, 'packages', mutant.package)))
   const { start, end } = place
   const path = join(root, 'packages', mutant.package, 'dist', place.path)
   const original = readFileSync(path, 'utf8')
   writeFileSync(path, original.slice(0, start) + mutant.replace + original.slice(end))
   try {
-    const main = join(root, 'packages/testkit/dist/sim/main.js')
+    const main = join(root, 'packages/testkit/dist/sim', program)
     const { stdout, stderr, status } = spawnSync(process.execPath, [main, '--seeds', String(seeds)], {
       encoding: 'utf8',
     })
@@ -79,12 +81,14 @@ const options = {
   only: { type: 'string', default: '' },
   from: { type: 'string', default: '1' },
   count: { type: 'string', default: '1000' },
+  bridge: { type: 'boolean', default: false },
 } as const satisfies ProgramOptions
 
 function main(values: Values<typeof options>): number {
   const first = wholeNumber('from', values.from, 1) - 1
   const seeds = wholeNumber('seeds', values.seeds, 1)
-  const chosen = mutants
+  const program = values.bridge ? 'bridge/main.js' : 'main.js'
+  const chosen = (values.bridge ? bridgeMutants : mutants)
     .slice(first, first + wholeNumber('count', values.count))
     .filter(({ name }) => name.includes(values.only))
   const root = copyPackages()
@@ -92,7 +96,7 @@ function main(values: Values<typeof options>): number {
   try {
     console.log('| mutant | noticed by | after seeds |\n|---|---|---:|')
     for (const mutant of chosen) {
-      const { checker, seeds: tried } = judge(root, mutant, seeds)
+      const { checker, seeds: tried } = judge(root, program, mutant, seeds)
       if (checker === null) missed++
       console.log(`| ${mutant.name} | ${checker ?? '**nobody**'} | ${tried} |`)
     }

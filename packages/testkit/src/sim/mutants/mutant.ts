@@ -8,7 +8,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-export type MutantPackage = 'broker' | 'client' | 'protocol'
+export type MutantPackage = 'broker' | 'client' | 'protocol' | 'recado'
 
 export interface Mutant {
   readonly name: string

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Script } from 'node:vm'
-import { mutants } from './all.ts'
+import { mutants as others } from './all.ts'
+import { bridgeMutants } from './bridge.ts'
 import { type Compiled, mutant, placeOf, readCompiled } from './mutant.ts'
 
+const mutants = [...others, ...bridgeMutants]
 const packages = new URL('../../../../', import.meta.url)
 
 function compiledOf(name: string): Compiled {
@@ -13,7 +15,12 @@ function compiledOf(name: string): Compiled {
 }
 
 test('every mutant fits the compiled code in exactly one place', () => {
-  const compiled = { broker: compiledOf('broker'), client: compiledOf('client'), protocol: compiledOf('protocol') }
+  const compiled = {
+    broker: compiledOf('broker'),
+    client: compiledOf('client'),
+    protocol: compiledOf('protocol'),
+    recado: compiledOf('recado'),
+  }
   const problems: string[] = []
   for (const each of mutants) {
     try {
