@@ -51,6 +51,7 @@ export class Ledger {
   readonly #isLimited: boolean
   readonly #isRing: boolean
   readonly #isFaultless: boolean
+  readonly #hasCrashes: boolean
 
   constructor(plan: BridgeRunPlan, fail: (checker: string, text: string) => void) {
     this.#plan = plan
@@ -58,6 +59,7 @@ export class Ledger {
     this.#fail = fail
     this.#isLimited = plan.brokers.some(({ queueMessagesMax }) => queueMessagesMax < Number.POSITIVE_INFINITY)
     this.#isRing = plan.shape.startsWith('ring')
+    this.#hasCrashes = plan.steps.some(({ step }) => step.kind === 'crash')
     this.#isFaultless = plan.steps.every(({ step }) => step.kind === 'publish')
   }
 
@@ -159,8 +161,8 @@ export class Ledger {
     const place = placeOf(broker, topic)
     const count = (publication.receipts.get(place) ?? 0) + 1
     publication.receipts.set(place, count)
-    // With limits the first of two may have been dropped, and the other one comes by a longer way.
-    const isEither = this.#isLimited && arrivals.length > 1
+    // With limits the first of two may have been dropped, and the other one comes by a longer way, or after a crash.
+    const isEither = this.#isLimited && (arrivals.length > 1 || this.#hasCrashes)
     if (count === 1 && !isEither) this.#checkOrder(publication, clientId, topic, qos)
     this.#checkCount(publication, arrivals, client, count)
     const most = Math.max(...arrivals.map((each) => Math.min(each.qos, publication.qos)))
