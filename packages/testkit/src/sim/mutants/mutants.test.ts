@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { Script } from 'node:vm'
 import { mutants as others } from './all.ts'
 import { bridgeMutants } from './bridge.ts'
-import { type Compiled, mutant, placeOf, readCompiled } from './mutant.ts'
+import { type Compiled, type Mutant, mutant, placeOf, readCompiled } from './mutant.ts'
 
 const mutants = [...others, ...bridgeMutants]
 const packages = new URL('../../../../', import.meta.url)
@@ -14,13 +14,15 @@ function compiledOf(name: string): Compiled {
   return readCompiled(fileURLToPath(new URL(name, packages)))
 }
 
+const allCompiled = (): Record<Mutant['package'], Compiled> => ({
+  broker: compiledOf('broker'),
+  client: compiledOf('client'),
+  protocol: compiledOf('protocol'),
+  recado: compiledOf('recado'),
+})
+
 test('every mutant fits the compiled code in exactly one place', () => {
-  const compiled = {
-    broker: compiledOf('broker'),
-    client: compiledOf('client'),
-    protocol: compiledOf('protocol'),
-    recado: compiledOf('recado'),
-  }
+  const compiled = allCompiled()
   const problems: string[] = []
   for (const each of mutants) {
     try {
@@ -44,7 +46,7 @@ function parse(code: string): void {
 }
 
 test('every mutant leaves a module that can be parsed', () => {
-  const compiled = { broker: compiledOf('broker'), client: compiledOf('client'), protocol: compiledOf('protocol') }
+  const compiled = allCompiled()
   for (const each of mutants) {
     const { path, start, end } = placeOf(each, compiled[each.package])
     const code = compiled[each.package].get(path)!
