@@ -6,8 +6,9 @@
  *
  * Source: MQTT 5.0 section 3.3.1.3. [MQTT-3.1.1:3.3.1-6]
  */
-import { BRIDGE_LISTENER } from '../base/client-info.ts'
+
 import type { QoS } from '@recado/protocol'
+import { BRIDGE_LISTENER } from '../base/client-info.ts'
 import type { Context } from '../base/context.ts'
 import type { Message } from '../base/message.ts'
 import type { RetainedWalk } from '../routing/retained.ts'

@@ -157,8 +157,9 @@ function drawBridge(chance: Chance, owner: number, remote: number, ringLines: re
     `keepalive_interval ${chance.pick([5, 10, 30])}`,
     `restart_timeout ${chance.pick(['1', '2', '1 5', '1 3 10'])}`,
   ]
-  if (chance.of(0.2)) options.push('notifications false')
-  else if (chance.of(0.2)) options.push('notifications_local_only true')
+  const isSilent = chance.of(0.2)
+  if (isSilent) options.push('notifications false')
+  if (!isSilent && chance.of(0.2)) options.push('notifications_local_only true')
   if (chance.of(0.2)) options.push('bridge_attempt_unsubscribe false')
   if (chance.of(0.15)) options.push(`bridge_rate ${chance.pick([20, 100])}`)
   if (chance.of(0.2)) options.push('bridge_queue_qos0 true')
