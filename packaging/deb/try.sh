@@ -96,6 +96,30 @@ until pub -u ada -P secret -t casa/sala/luz -q 1 -m encendida; do
 done
 ! pub -u ada -P wrong -t casa/sala/luz -q 1 -m apagada 2>/dev/null
 
+begin "a private key that only root may read, as a credential of the unit"
+if command -v openssl >/dev/null; then
+	openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 2 -keyout /root/server.key -out /etc/recado/server.crt 2>/dev/null
+	chmod 600 /root/server.key
+	mkdir -p /etc/systemd/system/recado.service.d
+	printf '[Service]\nLoadCredential=server.key:/root/server.key\n' >/etc/systemd/system/recado.service.d/key.conf
+	printf 'listener 8883 127.0.0.1\ncertfile /etc/recado/server.crt\nkeyfile /run/credentials/recado.service/server.key\n' \
+		>/etc/recado/conf.d/tls.conf
+	if command -v systemd-analyze >/dev/null; then
+		systemd-analyze verify --man=no recado.service
+		systemd-analyze security --offline=true --threshold=20 --no-pager recado.service | tail -n 1
+	fi
+	if by_systemd; then
+		systemctl daemon-reload
+	else
+		# What systemd makes of it: a copy that its user may read, and nobody may change.
+		mkdir -p /run/credentials/recado.service
+		install -m 0400 -o recado /root/server.key /run/credentials/recado.service/server.key
+	fi
+	stop
+	start
+	pub -p 8883 --cafile /etc/recado/server.crt --insecure -u ada -P secret -t casa/sala/llave -q 1 -m cerrada
+fi
+
 begin "every command that needs a module of its own"
 recado export /var/lib/recado - | head -c 100 >/dev/null
 recado config lint /etc/recado/recado.conf || true
