@@ -98,8 +98,8 @@ for (const name of published) {
 
   test(`${name}: are the types wrong? They are not`, async () => {
     const { problems } = await checkPackage(createPackageFromTarballData(readFileSync(tarballs[name])))
-    // These two have ES modules only; `require()` takes them in Node 20.19 and later.
-    const isModuleOnly = name === 'broker' || name === 'recado'
+    // These have ES modules only; `require()` takes them in Node 20.19 and later.
+    const isModuleOnly = ['broker', 'admin', 'recado'].includes(name)
     const allowed = isModuleOnly ? ['CJSResolvesToESM', 'NoResolution'] : []
     assert.deepEqual(
       (problems ?? []).filter(({ kind }) => !allowed.includes(kind)),

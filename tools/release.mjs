@@ -71,7 +71,7 @@ function differences(path, text) {
 }
 
 function nextSteps(version) {
-  const files = ['protocol', 'client', 'broker'].map((name) => `recado-${name}-${version}.tgz`)
+  const files = ['protocol', 'client', 'broker', 'admin'].map((name) => `recado-${name}-${version}.tgz`)
   return [
     'Everything is ready. Look at "git diff", then publish:',
     '',
