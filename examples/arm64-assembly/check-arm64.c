@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../c-sockets/tests/input.h"
 #include "mqtt-arm64.h"
 
 static_assert(offsetof(struct publish, dup) == 0 && offsetof(struct publish, qos) == 1, "layout of struct publish");
@@ -18,15 +19,6 @@ static_assert(offsetof(struct publish, retain) == 2 && offsetof(struct publish, 
 static_assert(offsetof(struct publish, packet_id) == 24 && offsetof(struct publish, payload) == 32, "layout of struct publish");
 
 enum { BYTES_MAX = 1 << 16, PLACES_MAX = 64 };
-
-static uint64_t state = 88172645463325252u;
-
-static uint32_t next(uint32_t below) {
-  state ^= state << 13; /* xorshift64 */
-  state ^= state >> 7;
-  state ^= state << 17;
-  return (uint32_t)(state >> 33) % below;
-}
 
 static void fail(const char *routine) {
   fprintf(stderr, "check-arm64: %s differs from C\n", routine);
@@ -94,63 +86,49 @@ static void random_runs(long runs) {
   static const char *const characters[] = {"a", "/", "+", "#", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x8c\xa1", "\xed\xa0\x80", "\xc0\x80", "\x80", "\xf4\x90\x80\x80", "\xe0\x80\x80"};
   static uint8_t bytes[BYTES_MAX];
   for (long run = 0; run < runs; run++) {
-    compare_remaining_length(next(UINT32_MAX) >> next(32));
+    compare_remaining_length(random_below(UINT32_MAX) >> random_below(32));
     size_t length = 0;
-    size_t most = next(4) == 0 ? next(400) : next(40);
+    size_t most = random_below(4) == 0 ? random_below(400) : random_below(40);
     while (length < most) {
       /* Mostly ASCII, so that NEON has whole blocks of it. */
-      const char *character = next(20) == 0 ? characters[next(12)] : characters[next(2)];
+      const char *character = random_below(20) == 0 ? characters[random_below(12)] : characters[random_below(2)];
       memcpy(bytes + length, character, strlen(character));
       length += strlen(character);
     }
-    if (next(8) == 0 && length > 0) bytes[next((uint32_t)length)] = (uint8_t)next(256);
+    if (random_below(8) == 0 && length > 0) bytes[random_below((uint32_t)length)] = (uint8_t)random_below(256);
     uint8_t *text = copy_of(bytes, length);
     compare_utf8(text, length);
     struct publish publish = {
-        .dup = next(3) == 0, .qos = (uint8_t)next(4), .retain = next(2) == 0, .topic = {text, length},
-        .packet_id = next(4) == 0 ? 0 : (uint16_t)next(65536), .payload = {text, next((uint32_t)length + 1)},
+        .dup = random_below(3) == 0, .qos = (uint8_t)random_below(4), .retain = random_below(2) == 0, .topic = {text, length},
+        .packet_id = random_below(4) == 0 ? 0 : (uint16_t)random_below(65536), .payload = {text, random_below((uint32_t)length + 1)},
     };
     size_t needed = publish_size(&publish);
-    compare_publish(&publish, next(3) == 0 ? next((uint32_t)needed + 1) : needed);
+    compare_publish(&publish, random_below(3) == 0 ? random_below((uint32_t)needed + 1) : needed);
     free(text);
     size_t stream = 0;
-    for (uint32_t packets = next(6); packets > 0; packets--) {
+    for (uint32_t packets = random_below(6); packets > 0; packets--) {
       uint8_t digits[4];
-      uint32_t body = next(10) == 0 ? next(300) : next(12);
-      size_t count = encode_remaining_length(next(40) == 0 ? body + 100000 : body, digits);
-      bytes[stream++] = (uint8_t)next(256);
+      uint32_t body = random_below(10) == 0 ? random_below(300) : random_below(12);
+      size_t count = encode_remaining_length(random_below(40) == 0 ? body + 100000 : body, digits);
+      bytes[stream++] = (uint8_t)random_below(256);
       memcpy(bytes + stream, digits, count);
       stream += count + body;
     }
-    if (stream > 0 && next(6) == 0) memset(bytes + next((uint32_t)stream), 0xff, 5);
-    size_t there = stream > 0 ? stream - next((uint32_t)(next(2) == 0 ? 1 : stream)) : 0;
+    if (stream > 0 && random_below(6) == 0) memset(bytes + random_below((uint32_t)stream), 0xff, 5);
+    size_t there = stream > 0 ? stream - random_below((uint32_t)(random_below(2) == 0 ? 1 : stream)) : 0;
     uint8_t *buffer = copy_of(bytes, there);
-    compare_find_packets(buffer, there, next(4) == 0 ? 20 : BYTES_MAX);
+    compare_find_packets(buffer, there, random_below(4) == 0 ? 20 : BYTES_MAX);
     free(buffer);
   }
   for (uint32_t value = 0; value < 70000; value++) compare_remaining_length(value);
   printf("%ld runs\n", runs);
 }
 
-static long read_line(uint8_t *bytes) {
-  static const char hexadecimal[] = "0123456789abcdef";
-  size_t digits = 0;
-  for (int c; (c = getchar()) != '\n';) {
-    const char *digit = c == EOF ? NULL : strchr(hexadecimal, c);
-    if (digit == NULL || digits / 2 >= BYTES_MAX) return -1;
-    uint8_t value = (uint8_t)(digit - hexadecimal);
-    if (digits % 2 == 0) bytes[digits / 2] = (uint8_t)(value << 4);
-    else bytes[digits / 2] |= value;
-    digits++;
-  }
-  return (long)(digits / 2);
-}
-
 /* Prints for each packet the bytes that the assembly encodes it to, when it is a PUBLISH that C accepts. */
 static void wire(void) {
   static uint8_t bytes[BYTES_MAX];
   static uint8_t encoded[BYTES_MAX + 8];
-  for (long length; (length = read_line(bytes)) >= 0;) {
+  for (long length; (length = read_hexadecimal_line(bytes, sizeof bytes)) >= 0;) {
     uint8_t *packet = copy_of(bytes, (size_t)length);
     compare_find_packets(packet, (size_t)length, BYTES_MAX);
     struct packet_place place;
@@ -220,7 +198,7 @@ int main(int count, char **arguments) {
     return 0;
   }
   if (count >= 3 && strcmp(arguments[1], "random") == 0) {
-    if (count > 3) state += (uint64_t)strtoul(arguments[3], NULL, 10);
+    if (count > 3) seed_random(strtoul(arguments[3], NULL, 10));
     random_runs(strtol(arguments[2], NULL, 10));
     return 0;
   }

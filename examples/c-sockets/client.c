@@ -119,6 +119,12 @@ static bool wake(struct client *client) {
   return write(client->wake[1], "", 1) == 1 || errno == EAGAIN;
 }
 
+/* Takes out the bytes that ended poll(). */
+static void drain_wakes(struct client *client) {
+  char drained[64];
+  while (read(client->wake[0], drained, sizeof drained) > 0) continue;
+}
+
 /* Appends a packet to the output. Without memory the connection cannot go on: false. */
 static bool send_packet(struct client *client, const uint8_t *packet, size_t length) {
   if (length == 0 || !buffer_reserve(&client->output, length)) return false;
@@ -377,8 +383,7 @@ static bool wait_for(struct client *client, int fd, short events, int64_t ms) {
     int ready = poll(polled, fd < 0 ? 1 : 2, (int)left);
     if (ready < 0 && errno != EINTR) return false;
     if (ready > 0 && (polled[0].revents & POLLIN) != 0) {
-      char drained[64];
-      while (read(client->wake[0], drained, sizeof drained) > 0) continue;
+      drain_wakes(client);
       pthread_mutex_lock(&client->lock);
       bool closing = client->closing;
       pthread_mutex_unlock(&client->lock);
@@ -482,10 +487,7 @@ static void serve(struct client *client, int fd) {
     pthread_mutex_unlock(&client->lock);
     int ready = poll(polled, 2, wait < 0 ? 0 : wait > 60000 ? 60000 : (int)wait);
     int error = errno;
-    if (ready > 0 && (polled[0].revents & POLLIN) != 0) {
-      char drained[64];
-      while (read(client->wake[0], drained, sizeof drained) > 0) continue;
-    }
+    if (ready > 0 && (polled[0].revents & POLLIN) != 0) drain_wakes(client);
     pthread_mutex_lock(&client->lock);
     if (ready < 0 && error != EINTR) break;
     if (ready > 0 && (polled[1].revents & (POLLIN | POLLHUP | POLLERR)) != 0) {

@@ -5,8 +5,8 @@
  * to, or "malformed", or "incomplete".
  */
 #include <stdio.h>
-#include <string.h>
 
+#include "input.h"
 #include "round-trip.h"
 
 enum { BYTES_MAX = 1 << 20 };
@@ -14,25 +14,8 @@ enum { BYTES_MAX = 1 << 20 };
 static uint8_t packet[BYTES_MAX];
 static uint8_t encoded[BYTES_MAX + 8];
 
-/* Reads a line of hexadecimal digits; -1 at the end of the input. */
-static long read_line(void) {
-  size_t digits = 0;
-  for (;;) {
-    int c = getchar();
-    if (c == EOF) return -1;
-    if (c == '\n') return (long)(digits / 2);
-    const char *all = "0123456789abcdef";
-    const char *digit = strchr(all, c);
-    if (digit == NULL || digits / 2 >= BYTES_MAX) return -1;
-    uint8_t value = (uint8_t)(digit - all);
-    if (digits % 2 == 0) packet[digits / 2] = (uint8_t)(value << 4);
-    else packet[digits / 2] |= value;
-    digits++;
-  }
-}
-
 int main(void) {
-  for (long length; (length = read_line()) >= 0;) {
+  for (long length; (length = read_hexadecimal_line(packet, sizeof packet)) >= 0;) {
     struct frame frame;
     enum frame_status status = frame_next(packet, (size_t)length, BYTES_MAX, &frame);
     if (status == FRAME_INCOMPLETE) {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "input.h"
 #include "round-trip.h"
 
 enum { INPUT_MAX = 4096 };
@@ -52,28 +53,19 @@ static const struct {
     SEED("\xc0\x00"),
 };
 
-static uint64_t state = 88172645463325252u;
-
-static uint32_t next(uint32_t below) {
-  state ^= state << 13; /* xorshift64 */
-  state ^= state >> 7;
-  state ^= state << 17;
-  return (uint32_t)(state >> 33) % below;
-}
-
 int main(int count, char **arguments) {
   long runs = count > 1 ? strtol(arguments[1], NULL, 10) : 100000;
-  if (count > 2) state += (uint64_t)strtoul(arguments[2], NULL, 10);
+  if (count > 2) seed_random(strtoul(arguments[2], NULL, 10));
   for (long run = 0; run < runs; run++) {
     uint8_t input[INPUT_MAX];
     size_t length = 0;
-    for (uint32_t packets = 1 + next(3); packets > 0; packets--) {
-      uint32_t which = next(sizeof seeds / sizeof *seeds);
+    for (uint32_t packets = 1 + random_below(3); packets > 0; packets--) {
+      uint32_t which = random_below(sizeof seeds / sizeof *seeds);
       memcpy(input + length, seeds[which].packet, seeds[which].length);
       length += seeds[which].length;
     }
-    for (uint32_t changes = next(6); changes > 0; changes--) input[next((uint32_t)length)] = (uint8_t)next(256);
-    if (next(4) == 0) length = next((uint32_t)length + 1);
+    for (uint32_t changes = random_below(6); changes > 0; changes--) input[random_below((uint32_t)length)] = (uint8_t)random_below(256);
+    if (random_below(4) == 0) length = random_below((uint32_t)length + 1);
     /* A copy of just that size, so that a sanitizer sees each read behind its end. */
     uint8_t *copy = malloc(length > 0 ? length : 1);
     if (copy == NULL) return 1;
