@@ -24,6 +24,8 @@ export interface BrokerProcessOptions {
   nodeArguments?: readonly string[]
   /** More lines of mosquitto.conf. */
   config?: readonly string[]
+  /** Returns the whole mosquitto.conf instead, for this data folder; `config` is not used then. */
+  wholeConfig?: (dataFolder: string) => string
   /** Called with each line of its standard output. */
   onLine?: (line: string) => void
   /** Called with each line of its standard error. */
@@ -65,19 +67,24 @@ export class BrokerProcess {
     this.#folder = mkdtempSync(join(tmpdir(), 'recado-crash-'))
     this.dataFolder = join(this.#folder, 'data')
     mkdirSync(this.dataFolder)
-    const config = [
-      options.place ? `listener ${port}` : `listener ${port} 127.0.0.1`,
+    writeFileSync(this.#configPath, options.wholeConfig?.(this.dataFolder) ?? this.#ownConfig())
+  }
+
+  #ownConfig(): string {
+    const { place, config = [] } = this.#options
+    const lines = [
+      place ? `listener ${this.port}` : `listener ${this.port} 127.0.0.1`,
       'allow_anonymous true',
       'persistence true',
       `persistence_location ${this.dataFolder}/`,
       'max_queued_messages 0',
       'max_queued_bytes 0',
-      ...(options.config ?? []),
+      ...config,
     ]
     // As often as Mosquitto can: its default is every 30 minutes. Started as root it would give up the right to its own
     // folder.
-    if (kind === 'mosquitto') config.push('autosave_interval 1', 'user root')
-    writeFileSync(this.#configPath, `${config.join('\n')}\n`)
+    if (this.#kind === 'mosquitto') lines.push('autosave_interval 1', 'user root')
+    return `${lines.join('\n')}\n`
   }
 
   static async create(
