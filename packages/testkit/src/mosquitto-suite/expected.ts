@@ -33,6 +33,7 @@ const expected: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     '06-bridge-b2br-late-connection-retain': DATABASE,
     '06-bridge-br2b-disconnect-qos1': BRIDGE_RETAINED,
     '06-bridge-br2b-disconnect-qos2': BRIDGE_RETAINED,
+    '06-bridge-br2b-remapping': PINGREQ,
     '06-bridge-clean-session':
       'two brokers are to keep their data in the same folder, which is refused; Mosquitto fails here too',
     '06-bridge-per-listener-settings':

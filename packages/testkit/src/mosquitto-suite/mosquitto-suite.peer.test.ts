@@ -37,6 +37,7 @@ const short: readonly (readonly [suite: SuiteName, version: SuiteVersion, names:
     '2.1',
     [
       ...['01-connect-take-over', '01-connect-global-max-clients', '02-subpub-qos0-topic-alias', '07-will-control'],
+      ...['17-control-missing-endpoint', '20-sparkplug-aware', '21-proxy-v2-websockets', '13-websocket-bad-origin'],
       ...['03-publish-qos1-max-inflight-expire', '12-prop-server-keepalive', '14-dynsec-group-invalid', '16-cmd-args'],
       ...[
         '16-config-missing',
