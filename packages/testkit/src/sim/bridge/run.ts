@@ -60,7 +60,6 @@ class Run {
   readonly #unreachableMs: number[]
   readonly #cables: (Cable | null)[]
   #cableCount = 0
-  #isCalm = false
 
   constructor(plan: BridgeRunPlan, { trace = false, cover = () => {} }: BridgeRunOptions) {
     const { seed } = plan
@@ -341,7 +340,6 @@ class Run {
 
   async #settle(): Promise<void> {
     this.#line?.('* everything is well again')
-    this.#isCalm = true
     for (const [index] of this.#unreachableMs.entries()) this.#unreachableMs[index] = 0
     for (const node of this.#nodes) node.calm()
     for (const [index, cable] of this.#cables.entries()) {
