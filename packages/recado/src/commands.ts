@@ -77,6 +77,20 @@ export const commandTable: readonly CommandEntry[] = [
     },
   },
   {
+    ...{ name: 'why', sample: '-t TOPIC [--client CLIENT]', does: 'says why a message did not arrive' },
+    load: async () => {
+      const { command, runWhy } = await import('./cli/why.ts')
+      return { command, run: runWhy }
+    },
+  },
+  {
+    ...{ name: 'trace', sample: '-t FILTER', does: 'prints every step of messages as it happens' },
+    load: async () => {
+      const { command, runTrace } = await import('./cli/trace.ts')
+      return { command, run: runTrace }
+    },
+  },
+  {
     ...{ name: 'bench', sample: 'KIND', does: 'loads a server and measures' },
     load: async () => {
       const [{ runBench }, { command }] = [await import('./cli/bench.ts'), await import('./cli/bench-command.ts')]
