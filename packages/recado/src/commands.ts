@@ -77,6 +77,13 @@ export const commandTable: readonly CommandEntry[] = [
     },
   },
   {
+    ...{ name: 'status', sample: '[--ready]', does: 'says whether a running broker can be used, and how it is' },
+    load: async () => {
+      const { command, runStatus } = await import('./cli/status.ts')
+      return { command, run: runStatus }
+    },
+  },
+  {
     ...{ name: 'why', sample: '-t TOPIC [--client CLIENT]', does: 'says why a message did not arrive' },
     load: async () => {
       const { command, runWhy } = await import('./cli/why.ts')

@@ -56,9 +56,16 @@ export class ApiClient {
     this.#ca = caFile === undefined ? undefined : readFileSync(caFile)
   }
 
-  /** Answer of a GET. Parameters that are undefined are left out. @throws ToolError */
-  async get<Answer>(path: string, parameters: Record<string, string | undefined> = {}): Promise<Answer> {
-    const response = await this.#open(path, parameters, 'application/json')
+  /**
+   * Answer of a GET. Parameters that are undefined are left out; `accepted` are statuses whose body is the answer too.
+   * @throws ToolError
+   */
+  async get<Answer>(
+    path: string,
+    parameters: Record<string, string | undefined> = {},
+    accepted: readonly number[] = [],
+  ): Promise<Answer> {
+    const response = await this.#open(path, parameters, 'application/json', accepted)
     const text = await textOf(response)
     try {
       return JSON.parse(text) as Answer
@@ -104,7 +111,12 @@ export class ApiClient {
     }
   }
 
-  #open(path: string, parameters: Record<string, string | undefined>, accept: string): Promise<IncomingMessage> {
+  #open(
+    path: string,
+    parameters: Record<string, string | undefined>,
+    accept: string,
+    accepted: readonly number[] = [],
+  ): Promise<IncomingMessage> {
     const url = new URL(path, this.#url)
     for (const [name, value] of Object.entries(parameters)) if (value !== undefined) url.searchParams.set(name, value)
     const headers = {
@@ -115,7 +127,7 @@ export class ApiClient {
       const isSecure = url.protocol === 'https:'
       const options = { headers, agent: false as const, ...(isSecure && this.#ca ? { ca: this.#ca } : {}) }
       const sent = (isSecure ? requestHttps : requestHttp)(url, options, (response) => {
-        if (response.statusCode === 200) resolve(response)
+        if (response.statusCode === 200 || accepted.includes(response.statusCode ?? 0)) resolve(response)
         else this.#refusal(response).then(reject, reject)
       })
       sent.setTimeout(SILENCE_MS, () =>

@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test'
 import { connect } from '@recado/client'
 import { main } from '../main.ts'
 import { freePort, Program, run, TestIo, temporaryFolder } from '../testing/program.ts'
+import { durationText } from './status.ts'
 import { lineOf } from './trace.ts'
 import { timeOf } from './why.ts'
 
@@ -65,6 +66,45 @@ test('recado trace prints each step, ends with its seconds or a signal, and need
   const short = await run('trace', '--client', 'nobody', '--seconds', '1', '--url', url)
   assert.deepEqual(short, { code: 0, out: '', err: '' })
   await program.stop('SIGTERM')
+})
+
+test('recado status says how a broker is; --ready is for health checks', async (context) => {
+  const { program, url } = await started(context)
+  const client = await connect(`mqtt://127.0.0.1:${program.port}`, { clientId: 'ada' })
+  context.after(() => client.close())
+  const { code, out, err } = await run('status', '--url', url)
+  assert.deepEqual([code, err], [0, ''])
+  assert.match(
+    out,
+    /^ready\nrecado \S+ on [^\n]+, process \d+\nrunning for [^\n]+ of memory\n {11}1 {2}clients connected\n/,
+  )
+  assert.deepEqual(await run('status', '--ready', '--url', url), { code: 0, out: 'ready\n', err: '' })
+  const json = JSON.parse((await run('status', '--json', '--url', url)).out)
+  assert.deepEqual([json.status, json.server.pid, json.metrics.clients], ['ok', program.child.pid, 1])
+  await program.stop('SIGTERM')
+  assert.equal((await run('status', '--ready', '--url', url)).code, 1)
+})
+
+test('a broker that cannot be used is exit code 1, with its problems', async (context) => {
+  const answer = { status: 'not ready', problems: ['the store does not take writes: no space'] }
+  const server = createServer((_request, response) => {
+    response.writeHead(503, { 'content-type': 'application/json' }).end(JSON.stringify(answer))
+  }).listen(0, '127.0.0.1')
+  context.after(() => server.close())
+  await new Promise((resolve) => server.once('listening', resolve))
+  const url = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  assert.deepEqual(await run('status', '--ready', '--url', url), {
+    code: 1,
+    out: 'NOT READY\n  the store does not take writes: no space\n',
+    err: '',
+  })
+  for (const [seconds, text] of [
+    [0, '0 s'],
+    [59.9, '59 s'],
+    [3_600, '1 h'],
+    [273_845, '3 d 4 h'],
+  ] as const)
+    assert.equal(durationText(seconds), text)
 })
 
 test('who cannot be asked is said, with what to do', async (context) => {
