@@ -10,9 +10,11 @@ import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
+import { createSecureContext } from 'node:tls'
 import { MqttError } from '@recado/protocol'
 import { AccessOpener } from './access.ts'
 import { HttpFolder } from './admin/http-folder.ts'
+import { dialOptionsOf } from './bridge/bridge-tls.ts'
 import { accessOf } from './config/broker-options.ts'
 import type { Config } from './config/config.ts'
 import { accountToBecome } from './environment.ts'
@@ -48,8 +50,28 @@ export async function checkStart(config: Config): Promise<string[]> {
     ...logWarnings(config),
     ...pidWarnings(config),
     ...addressWarnings(config),
+    ...bridgeWarnings(config),
   ]
 }
+
+/** Warns about files and options of TLS with which a bridge cannot connect. A start goes on, and the bridge tries again. */
+function bridgeWarnings({ bridges }: Config): string[] {
+  return bridges.flatMap((bridge) => {
+    try {
+      const { tls } = dialOptionsOf(bridge)
+      const { ca, cert, key, ciphers } = tls ?? {}
+      if (tls?.psk === undefined) createSecureContext(defined({ ca, cert, key, ciphers }) as never)
+      return []
+    } catch (error) {
+      const why =
+        error instanceof MqttError ? error.message : `its TLS options are not usable: ${(error as Error).message}`
+      return [`${bridge.file}:${bridge.line}: bridge ${bridge.name} cannot connect: ${why}`]
+    }
+  })
+}
+
+const defined = (options: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
 
 /** Warns about addresses that the machine does not have now; it may get them later, for instance by DHCP. */
 function addressWarnings({ listeners }: Config): string[] {

@@ -84,6 +84,23 @@ test('--test-config says what is wrong, or that nothing is', async (context) => 
   })
 })
 
+test('--test-config warns about certificates with which a bridge cannot connect', async (context) => {
+  const bridge = (lines: string): string =>
+    configFile(context, `listener 1883\nconnection cloud\naddress broker.example\ntopic # out\n${lines}\n`)
+  const missing = bridge('bridge_cafile /nowhere/ca.pem')
+  const { code, out, err } = await run('--test-config', '-c', missing)
+  assert.deepEqual([code, out], [0, `${missing} is fine.\n`])
+  assert.match(err, /:2: bridge cloud cannot connect: bridge_cafile \/nowhere\/ca\.pem cannot be read: ENOENT/)
+  const noKey = bridge(
+    'bridge_cafile FOLDER/recado.conf\nbridge_certfile FOLDER/recado.conf\nbridge_keyfile FOLDER/recado.conf',
+  )
+  assert.match(
+    (await run('--test-config', '-c', noKey)).err,
+    /:2: bridge cloud cannot connect: its TLS options are not usable: /,
+  )
+  assert.equal((await run('--test-config', '-c', bridge('bridge_tls_use_os_certs true'))).err, '')
+})
+
 test('without a configuration it says where it listens and what to try, and SIGTERM ends it with exit code 0', async (context) => {
   const port = await freePort()
   const io = new TestIo()
