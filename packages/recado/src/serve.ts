@@ -189,6 +189,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     const inherited = inheritedSockets(io.env ?? {}, process.pid)
     const listenOn = (listener: ListenerConfig, next: Config, files: ListenerFiles): Promise<ListenerHandle | null> =>
       listen(opened, listener, inherited.takeFor(socketsFor(listener, next)), files, administered)
+    await administered.prepare(config.listeners)
     const handles = await listenOnAll(config, (listener) => listenOn(listener, config, files))
     for (const { address } of inherited.rest()) {
       const text = `Warning: The service manager opened ${address}, which belongs to no listener of the configuration: nobody answers there.`

@@ -100,6 +100,14 @@ export class Administration {
     }, admin.serverOptions)
   }
 
+  /**
+   * Loads the API when one of these listeners has it. Called before the first listener is opened: the others would be
+   * open while the one of the API is not, for as long as its code is loading.
+   */
+  async prepare(listeners: readonly ListenerConfig[]): Promise<void> {
+    if (listeners.some(({ transport }) => transport.http?.isApi)) await this.#apiOf()
+  }
+
   /** The API, which nothing is done for before the first listener with it is opened. */
   async #apiOf(): Promise<Admin> {
     // A broker without the API need not load it.

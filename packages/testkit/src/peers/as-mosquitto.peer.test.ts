@@ -129,6 +129,13 @@ for (const scenario of scenarios) {
   groups.set(key, [...(groups.get(key) ?? []), scenario])
 }
 
+/** Whether Mosquitto's answer is ours, but for a DISCONNECT that may have been lost before the end. */
+const isCutOff = (theirs: readonly string[], ours: readonly string[]): boolean => {
+  const withoutLast = (answers: readonly string[]): string =>
+    answers.join('\n').replace(/e0[0-9a-f]+ closed$/, 'closed')
+  return withoutLast(theirs) === withoutLast(ours)
+}
+
 for (const [key, group] of groups) {
   describe(`answers as Mosquitto's${key === '' ? '' : ` with ${key}`}`, { skip: skipWithout('mosquitto') }, () => {
     let folder: string
@@ -156,7 +163,8 @@ for (const [key, group] of groups) {
             await play(scenario, version as ProtocolVersion, brokers[0].port),
             await play(scenario, version as ProtocolVersion, brokers[1].port),
           ]
-          if (scenario.random !== undefined) assert.deepEqual(lengths(ours), lengths(theirs), scenario.random)
+          if (scenario.isUnsteady !== undefined) assert.ok(isCutOff(theirs, ours), scenario.isUnsteady)
+          else if (scenario.random !== undefined) assert.deepEqual(lengths(ours), lengths(theirs), scenario.random)
           else if (scenario.differs === undefined) assert.deepEqual(ours, theirs, `version ${version}`)
           else isDifferent ||= ours.join('\n') !== theirs.join('\n')
         }
