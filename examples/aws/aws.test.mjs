@@ -264,8 +264,12 @@ test('the user data is good shell and fits into 16 KB', { skip: shellcheck }, ()
 })
 
 const isDebian = ownArchitecture !== undefined && spawnSync('dpkg-deb', ['--version']).status === 0
+const hasLoopDevices = spawnSync('losetup', ['--find']).status === 0
 const trySkip =
-  skip || (canLayer && isDebian ? skipWithout('jq', 'curl') : 'the user data needs Debian, root and namespaces')
+  skip ||
+  (canLayer && isDebian && hasLoopDevices
+    ? skipWithout('jq', 'curl')
+    : 'the user data needs Debian, root, namespaces and loop devices')
 test('the user data makes a broker of a fresh machine, and of the next one with the same volume', {
   skip: trySkip,
 }, async () => {
