@@ -142,8 +142,7 @@ export class Context {
    */
   dropped(clientId: string, topic: string, qos: QoS, reason: DropReason, isForSubscriber: boolean = false): void {
     this.metrics.dropped[reason]++
-    const event = { clientId, topic, qos, reason }
-    this.observer?.['message.dropped']?.(isForSubscriber ? { ...event, isForSubscriber } : event)
+    this.observer?.['message.dropped']?.({ clientId, topic, qos, reason, ...(isForSubscriber && { isForSubscriber }) })
   }
 }
 

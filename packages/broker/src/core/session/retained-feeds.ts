@@ -6,7 +6,6 @@
  *
  * Source: MQTT 5.0 section 3.3.1.3. [MQTT-3.1.1:3.3.1-6]
  */
-
 import type { QoS } from '@recado/protocol'
 import { BRIDGE_LISTENER } from '../base/client-info.ts'
 import type { Context } from '../base/context.ts'
