@@ -36,6 +36,7 @@ import type { AccessConfig } from './config/access.ts'
 import type { DynamicSecurityConfig, GoAuthServiceConfig, JwtConfig, WebhookConfig } from './config/access-parts.ts'
 import type { Access } from './config/admission.ts'
 import type { BanConfig, Config } from './config/config.ts'
+import { servesApi } from './config/listeners.ts'
 import type { MosquittoVersion } from './config/log.ts'
 import { unreadable } from './config/parse.ts'
 import { BanFile, ConnectCounts, Gate } from './gate.ts'
@@ -74,10 +75,10 @@ export class AccessOpener {
   readonly #attached: Map<OpenedPart, { close(): void }> = new Map()
   #cache: Map<string, OpenedPart> = new Map()
 
-  /** `mayMake`: a file that is made when it is not there is made, and not only asked about. */
   /** Bans that were begun by hand. */
   readonly manualBans: ManualBans = new ManualBans()
 
+  /** `mayMake`: a file that is made when it is not there is made, and not only asked about. */
   constructor(observer: AccessObserver, mayMake = true) {
     this.#observer = observer
     this.#mayMake = mayMake
@@ -104,7 +105,7 @@ export class AccessOpener {
       if (opened.tokens !== null) methods.push(opened.tokens)
       if (methods.length > 0) exchanges.set(name, allMethods(...methods))
     }
-    const hasApi = listeners.some(({ transport }) => transport.http?.isApi === true)
+    const hasApi = listeners.some(servesApi)
     const gate = await this.#gateFor(bans, opener, hasApi)
     return { logins, rights, acls, exchanges, gate, ...opener.opened() }
   }

@@ -10,7 +10,7 @@ import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { createSecureContext } from 'node:tls'
+import { createSecureContext, type SecureContextOptions } from 'node:tls'
 import { MqttError } from '@recado/protocol'
 import { AccessOpener } from './access.ts'
 import { HttpFolder } from './admin/http-folder.ts'
@@ -59,8 +59,10 @@ function bridgeWarnings({ bridges }: Config): string[] {
   return bridges.flatMap((bridge) => {
     try {
       const { tls } = dialOptionsOf(bridge)
-      const { ca, cert, key, ciphers } = tls ?? {}
-      if (tls?.psk === undefined) createSecureContext(defined({ ca, cert, key, ciphers }) as never)
+      if (tls !== undefined && tls.psk === undefined) {
+        const { ca, cert, key, ciphers } = tls
+        createSecureContext({ ca, cert, key, ciphers } as SecureContextOptions)
+      }
       return []
     } catch (error) {
       const why =
@@ -69,9 +71,6 @@ function bridgeWarnings({ bridges }: Config): string[] {
     }
   })
 }
-
-const defined = (options: Record<string, unknown>): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
 
 /** Warns about addresses that the machine does not have now; it may get them later, for instance by DHCP. */
 function addressWarnings({ listeners }: Config): string[] {

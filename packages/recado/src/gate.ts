@@ -16,14 +16,10 @@ import type {
   EnhancedAuthenticationHook,
 } from '@recado/broker'
 import { MqttError, ReasonCode } from '@recado/protocol'
-
-import type { ManualBans } from './manual-bans.ts'
-
-const kinds = ['address', 'clientid', 'username'] as const
-type Kind = (typeof kinds)[number]
+import { type BanKind, banKinds, type ManualBans } from './manual-bans.ts'
 
 /** Connects that are allowed per minute, by kind; 0: any number. */
-export type ConnectLimits = Readonly<Record<Kind, number>>
+export type ConnectLimits = Readonly<Record<BanKind, number>>
 
 const MINUTE_MS = 60_000
 /** Names and addresses that are counted; the one that was first seen goes. */
@@ -45,12 +41,12 @@ export class ConnectCounts {
     this.#nowMs = nowMs
   }
 
-  isBanned(kind: Kind, name: string): boolean {
+  isBanned(kind: BanKind, name: string): boolean {
     return this.#nowMs() < (this.#counts.get(`${kind} ${name}`)?.bannedUntilMs ?? 0)
   }
 
   /** Counts a connect. Returns true when it is one too many in a minute: from now on the name is banned for `banMs`. */
-  note(kind: Kind, name: string, most: number, banMs: number): boolean {
+  note(kind: BanKind, name: string, most: number, banMs: number): boolean {
     const key = `${kind} ${name}`
     const nowMs = this.#nowMs()
     const count = this.#counts.get(key)
@@ -71,7 +67,7 @@ export class ConnectCounts {
 export class BanFile {
   readonly path: string
   #addresses: BlockList = new BlockList()
-  #names: ReadonlyMap<Kind, readonly string[]> = new Map()
+  #names: ReadonlyMap<BanKind, readonly string[]> = new Map()
   readonly warnings: readonly string[] = []
 
   private constructor(path: string) {
@@ -88,13 +84,13 @@ export class BanFile {
   /** Reads the file again. @throws MqttError ERR_RECADO_BAN_FILE, and then everything stays as it was */
   async reload(): Promise<void> {
     const addresses = new BlockList()
-    const names = new Map<Kind, string[]>(kinds.map((kind) => [kind, []]))
+    const names = new Map<BanKind, string[]>(banKinds.map((kind) => [kind, []]))
     for (const [index, raw] of (await textOf(this.path)).split('\n').entries()) {
       const line = raw.trim()
       if (line === '' || line.startsWith('#')) continue
       const end = line.search(/[ \t]/)
       const [word, name] = [line.slice(0, Math.max(0, end)), line.slice(end + 1).trim()]
-      const kind = kinds.find((each) => each === word)
+      const kind = banKinds.find((each) => each === word)
       const isGood = kind === 'address' ? addAddress(addresses, name) : kind !== undefined && name !== ''
       if (!isGood) {
         const text = `${this.path}:${index + 1}: the line is not "address ADDRESS[/PREFIX]", "clientid NAME" or "username NAME"`
@@ -111,7 +107,7 @@ export class BanFile {
     return version !== 0 && this.#addresses.check(address, version === 6 ? 'ipv6' : 'ipv4')
   }
 
-  bansName(kind: Kind, name: string): boolean {
+  bansName(kind: BanKind, name: string): boolean {
     return this.#names.get(kind)!.some((banned) => {
       return banned.endsWith('*') ? name.startsWith(banned.slice(0, -1)) : name === banned
     })
@@ -176,8 +172,7 @@ export class Gate {
           : this.#checked(request, answer)
       },
       isStillValid: (client, credential) =>
-        !this.#isBannedByFile(addressOf(client.remoteAddress), client.clientId, client.username) &&
-        !this.#options.manual.isBanned(addressOf(client.remoteAddress), client.clientId, client.username) &&
+        !this.#isBannedByName(addressOf(client.remoteAddress), client.clientId, client.username) &&
         (source.isStillValid?.(client, credential) ?? true),
       ...(source.isKnown === undefined ? {} : { isKnown: (client: ClientInfo) => source.isKnown!(client) }),
     }
@@ -201,8 +196,7 @@ export class Gate {
   #refuses({ remoteAddress, clientId, connect }: ConnectRequest): boolean {
     const { limits, counts } = this.#options
     const address = addressOf(remoteAddress)
-    if (this.#isBannedByFile(address, clientId, connect.username)) return true
-    if (this.#options.manual.isBanned(address, clientId, connect.username)) return true
+    if (this.#isBannedByName(address, clientId, connect.username)) return true
     if (limits.address > 0 && address !== '') {
       if (counts.isBanned('address', address) || this.#isTooMany('address', address)) return true
     }
@@ -210,8 +204,10 @@ export class Gate {
     return limits.username > 0 && connect.username !== undefined && counts.isBanned('username', connect.username)
   }
 
-  #isBannedByFile(address: string, clientId: string, username: string | undefined): boolean {
-    const { file } = this.#options
+  /** Whether one of these is banned by the file, or by hand. */
+  #isBannedByName(address: string, clientId: string, username: string | undefined): boolean {
+    const { file, manual } = this.#options
+    if (manual.isBanned(address, clientId, username)) return true
     if (file === null) return false
     if (file.bansAddress(address) || file.bansName('clientid', clientId)) return true
     return username !== undefined && file.bansName('username', username)
@@ -230,7 +226,7 @@ export class Gate {
     return isTooManyIds || isTooManyUsers ? BANNED : answer
   }
 
-  #isTooMany(kind: Kind, name: string): boolean {
+  #isTooMany(kind: BanKind, name: string): boolean {
     const { limits, banMs, counts, onBan } = this.#options
     if (!counts.note(kind, name, limits[kind], banMs)) return false
     onBan(

@@ -8,7 +8,8 @@
 const BANS_MAX = 10_000
 
 /** Kinds of names that can be banned. */
-export type BanKind = 'address' | 'clientid' | 'username'
+export const banKinds = ['address', 'clientid', 'username'] as const
+export type BanKind = (typeof banKinds)[number]
 
 export interface ManualBan {
   readonly kind: BanKind

@@ -24,7 +24,7 @@ import {
 import { Connect, isTopicName, type ProtocolVersion, ReasonCode, reasonCodeName } from '@recado/protocol'
 import { type Access, authenticateFrom, authorizeFrom, hasLogins } from '../config/admission.ts'
 import type { Config } from '../config/config.ts'
-import type { ListenerConfig } from '../config/listeners.ts'
+import { type ListenerConfig, servesApi } from '../config/listeners.ts'
 import { wordsFor } from '../log/words.ts'
 import type { Logger } from '../log.ts'
 import { hostOf, type ProgramParts } from './admin-host.ts'
@@ -105,7 +105,7 @@ export class Administration {
    * open while the one of the API is not, for as long as its code is loading.
    */
   async prepare(listeners: readonly ListenerConfig[]): Promise<void> {
-    if (listeners.some(({ transport }) => transport.http?.isApi)) await this.#apiOf()
+    if (listeners.some(servesApi)) await this.#apiOf()
   }
 
   /** The API, which nothing is done for before the first listener with it is opened. */

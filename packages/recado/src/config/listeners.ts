@@ -66,6 +66,9 @@ export interface ListenerConfig {
   readonly block: Block
 }
 
+/** Whether the listener serves the HTTP API. */
+export const servesApi = ({ transport }: ListenerConfig): boolean => transport.http?.isApi === true
+
 /** Makes the listeners; adds to `warnings`. @throws ConfigError */
 export function listenersFrom(
   parsed: ParsedFile,
