@@ -6,7 +6,6 @@
  */
 import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
-import { isTopicName } from '@recado/protocol'
 import { type Command, helpRow, isGiven, type ParsedCommand, ToolError, valueIn } from '../command-table.ts'
 import { checkConformance } from '../doctor/conformance.ts'
 import { checkFeatures, checkLogins, checkVersions, type Limits } from '../doctor/features.ts'
@@ -16,6 +15,7 @@ import { addressOf, type Target } from '../doctor/target.ts'
 import type { Io } from '../io.ts'
 import { atof } from './option-spec.ts'
 import { runTool } from './store-folder.ts'
+import { loginOf, topicOf } from './target-options.ts'
 import { hasColour } from './terminal.ts'
 
 export const command: Command = {
@@ -105,12 +105,7 @@ async function examine(
 /** @throws ToolError */
 function targetFrom(parsed: ParsedCommand): Target {
   const address = addressOf(parsed.operands[0]!)
-  const username = valueIn(parsed, '--username') ?? address.username
-  const secret = username === undefined ? undefined : process.env['RECADO_PASSWORD']
-  const password = valueIn(parsed, '--pw') ?? address.password ?? secret
-  const topic = valueIn(parsed, '--topic') ?? 'recado/doctor'
-  if (!isTopicName(topic) || topic.length > 100)
-    throw new ToolError(`--topic ${topic}: not a Topic Name of at most 100 characters`)
+  const topic = topicOf(parsed, 'recado/doctor')
   const word = valueIn(parsed, '--timeout') ?? '5'
   const seconds = /^\d+(?:\.\d+)?$/.test(word) ? atof(word) : 0
   if (seconds <= 0 || seconds > 300) throw new ToolError(`--timeout needs seconds, at most 300, not "${word}"`)
@@ -121,7 +116,7 @@ function targetFrom(parsed: ParsedCommand): Target {
     ...(ca === undefined ? {} : { ca: [ca] }),
     ...(cert === undefined || key === undefined ? {} : { cert, key }),
   }
-  return { ...address, username, password, topic, tls, timeoutMs: seconds * 1_000 }
+  return { ...address, ...loginOf(parsed, address), topic, tls, timeoutMs: seconds * 1_000 }
 }
 
 function fileOf(parsed: ParsedCommand, name: string): Buffer | undefined {

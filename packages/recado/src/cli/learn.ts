@@ -4,7 +4,6 @@
  * Called by `main.ts`; the lessons are in the folder `learn`. The invariant: however a lesson ends, it leaves nothing on the server.
  */
 import { createInterface } from 'node:readline'
-import { isTopicName } from '@recado/protocol'
 import { type Command, helpRow, isGiven, type ParsedCommand, ToolError, valueIn } from '../command-table.ts'
 import { didYouMean } from '../config/suggest.ts'
 import { addressOf, type Target } from '../doctor/target.ts'
@@ -14,6 +13,7 @@ import { type Lesson, lessons } from '../learn/lessons.ts'
 import type { Language } from '../learn/packet-rows.ts'
 import { Left, Stage } from '../learn/stage.ts'
 import { runTool } from './store-folder.ts'
+import { loginOf, topicOf } from './target-options.ts'
 import { hasColour, isTerminal } from './terminal.ts'
 
 const URL_DEFAULT = 'mqtt://localhost'
@@ -139,10 +139,6 @@ function languageOf(parsed: ParsedCommand, env: Readonly<Record<string, string |
 /** @throws ToolError */
 function targetFrom(parsed: ParsedCommand): Target {
   const address = addressOf(parsed.operands[1] ?? URL_DEFAULT)
-  const username = valueIn(parsed, '--username') ?? address.username
-  const password = address.password ?? (username === undefined ? undefined : process.env['RECADO_PASSWORD'])
-  const topic = valueIn(parsed, '--topic') ?? 'recado/learn'
-  if (!isTopicName(topic) || topic.length > 100)
-    throw new ToolError(`--topic ${topic}: not a Topic Name of at most 100 characters`)
-  return { ...address, username, password, topic, tls: {}, timeoutMs: TIMEOUT_MS }
+  const topic = topicOf(parsed, 'recado/learn')
+  return { ...address, ...loginOf(parsed, address), topic, tls: {}, timeoutMs: TIMEOUT_MS }
 }

@@ -13,6 +13,7 @@ import {
   type Packet,
   type ProtocolVersion,
 } from '@recado/protocol'
+import { Wakeup } from './wakeup.ts'
 
 /** `malformed`: bytes that are no packet, or one that may not come there. */
 export type Answer = Packet | 'closed' | 'silent' | 'malformed'
@@ -24,7 +25,7 @@ export class Wire {
   readonly #packets: Packet[] = []
   #isClosed = false
   #isMalformed = false
-  #wake: () => void = () => {}
+  readonly #wakeup: Wakeup = new Wakeup()
 
   constructor(stream: Duplex, version: ProtocolVersion) {
     this.version = version
@@ -43,12 +44,12 @@ export class Wire {
     } catch {
       this.#isMalformed = true
     }
-    this.#wake()
+    this.#wakeup.wake()
   }
 
   #close(): void {
     this.#isClosed = true
-    this.#wake()
+    this.#wakeup.wake()
   }
 
   send(...packets: readonly (Packet | Uint8Array)[]): void {
@@ -65,12 +66,7 @@ export class Wire {
       if (this.#isClosed) return 'closed'
       const left = deadline - performance.now()
       if (left <= 0) return 'silent'
-      let timer: NodeJS.Timeout | undefined
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-        timer = setTimeout(resolve, left)
-      })
-      clearTimeout(timer)
+      await this.#wakeup.wait(left)
     }
     return this.#packets.shift()!
   }

@@ -17,6 +17,7 @@ import {
   Suback,
   Subscribe,
   type Subscription,
+  toBytes,
   Unsuback,
   Unsubscribe,
 } from '@recado/protocol'
@@ -31,8 +32,6 @@ export interface Lesson {
 
 /** Time in which a server that has something to send has sent it, ms. */
 const SILENCE_MS = 500
-
-const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 const client: Text = { en: 'client', es: 'cliente' }
 const publisher: Text = { en: 'publisher', es: 'publicador' }
@@ -54,7 +53,7 @@ async function playBytes(stage: Stage): Promise<void> {
     en: 'Up to 127 the Remaining Length is one byte. A payload of 200 bytes needs two: the first has its highest bit set.',
     es: 'Hasta 127 la Remaining Length ocupa un byte. Una carga de 200 bytes necesita dos: el primero lleva el bit más alto.',
   })
-  side.send(Publish.of({ topic: stage.topic('long'), payload: bytesOf('x'.repeat(200)), qos: 1, packetId: 1 }))
+  side.send(Publish.of({ topic: stage.topic('long'), payload: toBytes('x'.repeat(200)), qos: 1, packetId: 1 }))
   await side.receive(Puback)
   side.send(new Disconnect())
 }
@@ -67,7 +66,7 @@ async function playConnecting(stage: Stage): Promise<void> {
   const first = await stage.connect(client, 'ada', 4, {
     will: {
       topic: stage.topic('ada'),
-      payload: bytesOf('gone'),
+      payload: toBytes('gone'),
       qos: 1,
       retain: false,
       properties: {},
@@ -103,13 +102,13 @@ async function playPublishing(stage: Stage): Promise<void> {
     en: 'QoS 0: sent, and forgotten. There is no Packet Identifier and no answer.',
     es: 'QoS 0: se envía y se olvida. No hay Packet Identifier ni respuesta.',
   })
-  writer.send(Publish.of({ topic, payload: bytesOf('21') }))
+  writer.send(Publish.of({ topic, payload: toBytes('21') }))
   await reader.receive(Publish)
   stage.say({
     en: 'QoS 1: the sender keeps the message until PUBACK. On its way to the subscriber the message has another identifier.',
     es: 'QoS 1: quien envía guarda el mensaje hasta PUBACK. En su camino al suscriptor lleva otro identificador.',
   })
-  writer.send(Publish.of({ topic, payload: bytesOf('22'), qos: 1, packetId: 7 }))
+  writer.send(Publish.of({ topic, payload: toBytes('22'), qos: 1, packetId: 7 }))
   await writer.receive(Puback)
   const once = await reader.receive(Publish)
   reader.send(new Puback(once.packetId))
@@ -117,9 +116,9 @@ async function playPublishing(stage: Stage): Promise<void> {
     en: 'QoS 2: PUBLISH, PUBREC, PUBREL, PUBCOMP. Before PUBREL the publisher says it twice, as after a lost PUBREC.',
     es: 'QoS 2: PUBLISH, PUBREC, PUBREL, PUBCOMP. Antes de PUBREL el publicador lo dice dos veces, como tras perderse PUBREC.',
   })
-  writer.send(Publish.of({ topic, payload: bytesOf('23'), qos: 2, packetId: 8 }))
+  writer.send(Publish.of({ topic, payload: toBytes('23'), qos: 2, packetId: 8 }))
   await writer.receive(Pubrec)
-  writer.send(Publish.of({ topic, payload: bytesOf('23'), qos: 2, packetId: 8, dup: true }))
+  writer.send(Publish.of({ topic, payload: toBytes('23'), qos: 2, packetId: 8, dup: true }))
   await writer.receive(Pubrec)
   writer.send(new Pubrel(8))
   await writer.receive(Pubcomp)
@@ -145,19 +144,19 @@ async function playSubscribing(stage: Stage): Promise<void> {
   await reader.receive(Suback)
   const writer = await stage.connect(publisher, 'writer', 4)
   stage.say({ en: 'This topic matches the first filter.', es: 'Este topic coincide con el primer filtro.' })
-  writer.send(Publish.of({ topic: stage.topic('casa/sala/temperatura'), payload: bytesOf('21') }))
+  writer.send(Publish.of({ topic: stage.topic('casa/sala/temperatura'), payload: toBytes('21') }))
   await reader.receive(Publish)
   stage.say({
     en: '# matches the level above it too.',
     es: '# coincide también con el nivel que está encima.',
   })
-  writer.send(Publish.of({ topic: stage.topic('jardín'), payload: bytesOf('sol') }))
+  writer.send(Publish.of({ topic: stage.topic('jardín'), payload: toBytes('sol') }))
   await reader.receive(Publish)
   stage.say({
     en: 'This one has a level less than + asks for: it matches nothing.',
     es: 'Este tiene un nivel menos de los que pide +: no coincide con nada.',
   })
-  writer.send(Publish.of({ topic: stage.topic('casa/temperatura'), payload: bytesOf('20') }))
+  writer.send(Publish.of({ topic: stage.topic('casa/temperatura'), payload: toBytes('20') }))
   await reader.silence(SILENCE_MS)
   stage.say({
     en: 'After UNSUBACK nothing comes for this filter any more.',
@@ -165,7 +164,7 @@ async function playSubscribing(stage: Stage): Promise<void> {
   })
   reader.send(new Unsubscribe(2, [filter]))
   await reader.receive(Unsuback)
-  writer.send(Publish.of({ topic: stage.topic('casa/sala/temperatura'), payload: bytesOf('22') }))
+  writer.send(Publish.of({ topic: stage.topic('casa/sala/temperatura'), payload: toBytes('22') }))
   await reader.silence(SILENCE_MS)
 }
 
@@ -181,7 +180,7 @@ async function playSessions(stage: Stage): Promise<void> {
   first.send(new Disconnect())
   await first.closes()
   const writer = await stage.connect(publisher, 'writer', 4)
-  writer.send(Publish.of({ topic, payload: bytesOf('abierta'), qos: 1, packetId: 1 }))
+  writer.send(Publish.of({ topic, payload: toBytes('abierta'), qos: 1, packetId: 1 }))
   await writer.receive(Puback)
   stage.say({
     en: 'The client is back: Session Present is 1, and the message has waited.',
@@ -195,7 +194,7 @@ async function playSessions(stage: Stage): Promise<void> {
     es: 'RETAIN: el servidor guarda el último mensaje de un topic para quien se suscriba más tarde.',
   })
   const light = stage.topic('casa/luz')
-  writer.send(Publish.of({ topic: light, payload: bytesOf('on'), qos: 1, packetId: 2, retain: true }))
+  writer.send(Publish.of({ topic: light, payload: toBytes('on'), qos: 1, packetId: 2, retain: true }))
   await writer.receive(Puback)
   again.send(new Subscribe(2, [subscription(light, 0)]))
   await again.receive(Suback)
@@ -208,7 +207,7 @@ async function playSessions(stage: Stage): Promise<void> {
   again.send(new Subscribe(3, [subscription(state, 0)]))
   await again.receive(Suback)
   const bob = await stage.connect({ en: 'bob', es: 'bob' }, 'bob', 4, {
-    will: { topic: state, payload: bytesOf('offline'), qos: 0, retain: false, properties: {} },
+    will: { topic: state, payload: toBytes('offline'), qos: 0, retain: false, properties: {} },
   })
   bob.end()
   await again.receive(Publish)
@@ -245,7 +244,7 @@ async function playMqtt5(stage: Stage): Promise<void> {
     contentType: 'text/plain',
     userProperties: [['unit', '°C']] as [string, string][],
   }
-  writer.send(Publish.of({ topic: stage.topic('jobs/a'), payload: bytesOf('1'), qos: 1, packetId: 1, properties }))
+  writer.send(Publish.of({ topic: stage.topic('jobs/a'), payload: toBytes('1'), qos: 1, packetId: 1, properties }))
   await writer.receive(Puback)
   const got = await reader.receive(Publish)
   reader.send(new Puback(got.packetId))
@@ -253,7 +252,7 @@ async function playMqtt5(stage: Stage): Promise<void> {
     en: 'Acknowledgements have Reason Codes. Nobody has subscribed to this topic; a server may say so.',
     es: 'Los acuses llevan Reason Codes. Nadie se ha suscrito a este topic; un servidor puede decirlo.',
   })
-  writer.send(Publish.of({ topic: stage.topic('nobody'), payload: bytesOf('x'), qos: 1, packetId: 2 }))
+  writer.send(Publish.of({ topic: stage.topic('nobody'), payload: toBytes('x'), qos: 1, packetId: 2 }))
   await writer.receive(Puback)
   writer.send(new Unsubscribe(3, [stage.topic('never')]))
   await writer.receive(Unsuback)
@@ -262,7 +261,7 @@ async function playMqtt5(stage: Stage): Promise<void> {
     es: 'DISCONNECT también lleva uno: 0x04 pide que se publique el Will.',
   })
   const bob = await stage.connect({ en: 'bob', es: 'bob' }, 'bob', 5, {
-    will: { topic: stage.topic('jobs/bob'), payload: bytesOf('gone'), qos: 0, retain: false, properties: {} },
+    will: { topic: stage.topic('jobs/bob'), payload: toBytes('gone'), qos: 0, retain: false, properties: {} },
   })
   bob.send(new Disconnect(ReasonCode.DisconnectWithWillMessage))
   await reader.receive(Publish)
@@ -274,7 +273,7 @@ async function playSecurity(stage: Stage): Promise<void> {
     es: 'Un login en CONNECT: usuario y contraseña viajan tal cual, así que solo TLS los mantiene en secreto. Este es falso.',
   })
   const stranger = await stage.open({ en: 'stranger', es: 'extraño' }, 5)
-  const connack = await stranger.login('stranger', { username: 'recado-learn', password: bytesOf('wrong') })
+  const connack = await stranger.login('stranger', { username: 'recado-learn', password: toBytes('wrong') })
   const isRefused = connack.reasonCode !== ReasonCode.Success
   stage.say(
     isRefused
@@ -293,7 +292,7 @@ async function playSecurity(stage: Stage): Promise<void> {
     en: 'Rights are judged for each PUBLISH and each Topic Filter. Nobody may publish what the server says of itself.',
     es: 'Los derechos se juzgan en cada PUBLISH y cada Topic Filter. Nadie puede publicar lo que el servidor dice de sí mismo.',
   })
-  side.send(Publish.of({ topic: '$SYS/broker/uptime', payload: bytesOf('0'), qos: 1, packetId: 1 }))
+  side.send(Publish.of({ topic: '$SYS/broker/uptime', payload: toBytes('0'), qos: 1, packetId: 1 }))
   await side.receive(Puback)
   side.send(new Disconnect())
   await side.closes()

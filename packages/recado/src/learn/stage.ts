@@ -23,6 +23,7 @@ import {
 import { safeLine } from '../cli/terminal.ts'
 import { ToolError } from '../command-table.ts'
 import { openStream, type Target } from '../doctor/target.ts'
+import { Wakeup } from '../doctor/wakeup.ts'
 import { hexOf, type Language, packetRows } from './packet-rows.ts'
 
 /** A text in each language. */
@@ -164,7 +165,7 @@ export class Side {
   readonly #decoder: Decoder
   #bytes: Uint8Array = new Uint8Array(0)
   #isClosed = false
-  #wake: () => void = () => {}
+  readonly #wakeup: Wakeup = new Wakeup()
 
   constructor(stage: Stage, name: string, stream: Duplex, version: ProtocolVersion) {
     this.#stage = stage
@@ -174,11 +175,11 @@ export class Side {
     this.#decoder = new Decoder({ role: 'client', protocolVersion: version })
     const close = (): void => {
       this.#isClosed = true
-      this.#wake()
+      this.#wakeup.wake()
     }
     stream.on('data', (chunk: Uint8Array) => {
       this.#bytes = Buffer.concat([this.#bytes, chunk])
-      this.#wake()
+      this.#wakeup.wake()
     })
     stream.on('error', close)
     stream.on('close', close)
@@ -281,12 +282,7 @@ export class Side {
       if (this.#isClosed) return 'closed'
       const left = deadline - performance.now()
       if (left <= 0) return 'silent'
-      let timer: NodeJS.Timeout | undefined
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-        timer = setTimeout(resolve, left)
-      })
-      clearTimeout(timer)
+      await this.#wakeup.wait(left)
     }
   }
 
