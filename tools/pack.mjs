@@ -12,9 +12,8 @@ import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildBrowser } from './build-browser.mjs'
 import { buildCommonJs } from './build-commonjs.mjs'
-import { checkRepository, root, run, runTool } from './lib/workspace.mjs'
+import { checkRepository, published, root, run, runTool } from './lib/workspace.mjs'
 
-export const published = ['protocol', 'client', 'broker', 'admin', 'recado']
 const unshipped = ['./testing', './wire-cases']
 const SAVED = 'package.json.before-pack'
 

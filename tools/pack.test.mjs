@@ -21,8 +21,8 @@ import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
 import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core'
 import { publint } from 'publint'
-import { root } from './lib/workspace.mjs'
-import { buildForPacking, packAll, published, publishedManifest } from './pack.mjs'
+import { published, root } from './lib/workspace.mjs'
+import { buildForPacking, packAll, publishedManifest } from './pack.mjs'
 
 const folder = mkdtempSync(join(tmpdir(), 'recado-pack-'))
 after(() => rmSync(folder, { recursive: true, force: true }))

@@ -12,7 +12,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { isAfter, isVersion, lockWithVersion, releasedChangelog, unreleased, withVersion } from './lib/release.mjs'
-import { checkRepository, root, run, runTool, ToolError } from './lib/workspace.mjs'
+import { checkRepository, published, root, run, runTool, ToolError } from './lib/workspace.mjs'
 
 const usage = `Usage: npm run release -- VERSION --repository URL [--dry-run]
 
@@ -71,13 +71,13 @@ function differences(path, text) {
 }
 
 function nextSteps(version) {
-  const files = ['protocol', 'client', 'broker', 'admin'].map((name) => `recado-${name}-${version}.tgz`)
+  const files = published.map((name) => `${name === 'recado' ? name : `recado-${name}`}-${version}.tgz`)
   return [
     'Everything is ready. Look at "git diff", then publish:',
     '',
     `    git commit -am "release: publish version ${version}"`,
     `    git tag -a v${version} -m "Version ${version}"`,
-    ...[...files, `recado-${version}.tgz`].map((file) => `    npm publish packed/${version}/${file}`),
+    ...files.map((file) => `    npm publish packed/${version}/${file}`),
     '    git push --follow-tags',
   ].join('\n')
 }

@@ -1,5 +1,5 @@
 /*
- * The application as an operating system's package has it: our four packages and those parts of their dependencies that
+ * The application as an operating system's package has it: our published packages and those parts of their dependencies that
  * are loaded, without tests, types, source maps and code for browsers.
  *
  * `deb/build.mjs` calls it. The result is a folder `node_modules` in which Node finds everything as it does in an
@@ -11,12 +11,11 @@
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { build } from 'esbuild'
-import { root, ToolError } from '../../tools/lib/workspace.mjs'
+import { published, root, ToolError } from '../../tools/lib/workspace.mjs'
 import { publishedManifest } from '../../tools/pack.mjs'
 import { architectures } from './architectures.mjs'
 import { unpackFromRegistry } from './registry.mjs'
 
-const ours = ['protocol', 'client', 'broker', 'admin', 'recado']
 /** Files that are loaded by a path that only the running program knows. */
 const extras = {
   'node-sqlite3-wasm': /^dist\/node-sqlite3-wasm\.(?:js|wasm)$/,
@@ -92,7 +91,7 @@ export async function assembleApplication(folder, architecture, interpreter) {
   const { lmdb, datagrams } = architectures[architecture]
   const lock = lockFile()
   const modules = join(folder, 'node_modules')
-  for (const name of ours) copyOurs(name, modules, interpreter)
+  for (const name of published) copyOurs(name, modules, interpreter)
   const files = new Map()
   const add = (packageFolder, file) => {
     if (!files.has(packageFolder)) files.set(packageFolder, new Set(['package.json']))

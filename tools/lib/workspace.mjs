@@ -11,6 +11,9 @@ import { fileURLToPath } from 'node:url'
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
 
+/** Folders in `packages` of what is published, each after those that it needs. */
+export const published = ['protocol', 'client', 'broker', 'admin', 'recado']
+
 /** Error for a failure that one line explains; the tools print `message` and exit with `exitCode`. */
 export class ToolError extends Error {
   constructor(message, exitCode = 1) {
