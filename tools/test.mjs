@@ -12,7 +12,7 @@
 import './lib/check-node.mjs'
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
-import { ensureBuilt, ensureInstalled, filesBelow, root, run, ToolError } from './lib/workspace.mjs'
+import { ensureBuilt, ensureInstalled, filesBelow, root, run, runTool, ToolError } from './lib/workspace.mjs'
 
 const unitOnly = process.argv.includes('--unit')
 const filters = process.argv.slice(2).filter((argument) => !argument.startsWith('-'))
@@ -89,7 +89,7 @@ function testFiles() {
   ]
 }
 
-try {
+await runTool(() => {
   ensureInstalled()
   ensureBuilt()
   if (!unitOnly) setUpPeers()
@@ -108,7 +108,4 @@ try {
     stdio: ['ignore', 'inherit', 'inherit'],
   })
   process.exitCode = result.status ?? 1
-} catch (error) {
-  console.error(error instanceof ToolError ? error.message : error)
-  process.exitCode = error instanceof ToolError ? error.exitCode : 1
-}
+})
