@@ -27,14 +27,15 @@ function typeOf(schema) {
   return schema.type ?? 'anything'
 }
 
-function fieldRows(schema, prefix = '') {
-  const { properties = {}, required = [] } = schema
-  return Object.entries(properties).map(([name, each]) => {
-    const byDefault = each.default === undefined ? '' : ` Default \`${JSON.stringify(each.default)}\`.`
-    const must = required.includes(name) ? 'yes' : ''
-    return `| \`${prefix}${name}\` | ${cell(typeOf(each))} | ${must} | ${cell((each.description ?? '') + byDefault)} |`
-  })
+function row(name, schema, third, description = '') {
+  const byDefault = schema.default === undefined ? '' : ` Default \`${JSON.stringify(schema.default)}\`.`
+  return `| \`${name}\` | ${cell(typeOf(schema))} | ${third} | ${cell(description + byDefault)} |`
 }
+
+const fieldRows = ({ properties = {}, required = [] }, prefix = '') =>
+  Object.entries(properties).map(([name, each]) =>
+    row(`${prefix}${name}`, each, required.includes(name) ? 'yes' : '', each.description),
+  )
 
 function sample({ method, path, example, role }) {
   if (example === undefined) return ''
@@ -52,9 +53,7 @@ function sample({ method, path, example, role }) {
 function section(operation, described) {
   const { method, path, role, summary, description, mediaType } = operation
   const parameters = described.parameters.map(({ name, in: where, required, schema, description: text }) =>
-    fieldRows({ properties: { [name]: { ...schema, description: text } }, required: required ? [name] : [] }).map(
-      (row) => row.replace(/\| (yes)? ?\|/, `| ${where}${required ? ', needed' : ''} |`),
-    ),
+    row(name, schema, `${where}${required ? ', needed' : ''}`, text),
   )
   const body = described.requestBody?.content['application/json'].schema
   const [[status, ok]] = Object.entries(described.responses).filter(([code]) => code.startsWith('2'))
@@ -67,7 +66,7 @@ function section(operation, described) {
   ]
   if (description !== undefined) parts.push(`\n${description}`)
   if (parameters.length > 0) {
-    parts.push(`\n| parameter | type | where | |\n|---|---|---|---|\n${parameters.flat().join('\n')}`)
+    parts.push(`\n| parameter | type | where | |\n|---|---|---|---|\n${parameters.join('\n')}`)
   }
   if (body !== undefined) parts.push(`\n| body | type | needed | |\n|---|---|---|---|\n${fieldRows(body).join('\n')}`)
   if (mediaType !== undefined) parts.push(`\nAnswers ${status} with \`${mediaType}\`.`)
