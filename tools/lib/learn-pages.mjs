@@ -20,9 +20,10 @@ const sideNames = {
   es: { client: 'cliente', server: 'servidor', publisher: 'publicador', subscriber: 'suscriptor' },
 }
 
-/** Table of the bytes of a packet of MQTT 3.1.1. */
-export function packetTable(bytes, language) {
-  const rows = packetRows(bytes, 4, language).map(
+/** Table of the bytes of a wire case, which must be a well-formed packet: only of those each byte is a field. */
+function packetTable({ name, version, bytes, packet }, language) {
+  if (packet === undefined) throw new Error(`the wire case ${name} is malformed`)
+  const rows = packetRows(bytes, version, language).map(
     ({ at, bytes: part, meaning }) => `| ${at} | \`${hexOf(part)}\` | ${meaning} |`,
   )
   return `${heads[language]}\n${rows.join('\n')}`
@@ -131,7 +132,7 @@ export function learnPages(root, wireCases) {
           }
           const wireCase = byName.get(name)
           if (wireCase === undefined) throw new Error(`${folder}/${file}: there is no wire case ${name}`)
-          return `${begin}\n${packetTable(wireCase.bytes, language)}\n\n${end}`
+          return `${begin}\n${packetTable(wireCase, language)}\n\n${end}`
         },
       )
       made.push([`${folder}/${file}`, filled])
