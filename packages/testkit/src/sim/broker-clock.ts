@@ -4,7 +4,8 @@
  *
  * A change of the clock takes effect with the next start of the broker. Times are in milliseconds since the Unix epoch.
  */
-import type { Loop } from './loop.ts'
+import type { Core } from '@recado/broker/testing'
+import type { Handle, Loop } from './loop.ts'
 
 export class BrokerClock {
   readonly #loop: Loop
@@ -31,6 +32,23 @@ export class BrokerClock {
   /** The time that the clock of the machine shows. */
   get machineMs(): number {
     return this.#loop.nowMs + this.skewMs
+  }
+
+  /** Returns the clock and the timers of one process. `run` runs what it has asked for, if it is still there. */
+  ofProcess(run: (callback: () => void) => void): ConstructorParameters<typeof Core>[2]['clock'] {
+    const loop = this.#loop
+    let alarm: Handle | null = null
+    return {
+      nowMs: () => this.machineMs,
+      defer: (callback) => loop.defer(() => run(callback)),
+      alarm: (atMs, callback) => {
+        if (alarm !== null) loop.cancel(alarm)
+        alarm = atMs === Number.POSITIVE_INFINITY ? null : loop.at(atMs - this.skewMs, () => run(callback))
+      },
+      after: (delayMs, callback) => {
+        loop.after(delayMs, () => run(callback))
+      },
+    }
   }
 
   /** The broker starts. Returns true when its time goes on from the noted time, because the clock is behind that. */

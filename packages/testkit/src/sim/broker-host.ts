@@ -21,6 +21,7 @@ import { RestartChecker } from './checkers/restart.ts'
 import { Disk } from './disk.ts'
 import { authenticator, authorizer, enhancedAuthenticator, type HookHost, type Policy, transformer } from './hooks.ts'
 import type { Loop } from './loop.ts'
+import { handOver, type IsDead, Machine } from './machine.ts'
 import { checkAddress } from './model/addresses.ts'
 import { checkOverdue, crash, loseAll, restart } from './model/crash.ts'
 import type { Model } from './model/model.ts'
@@ -54,10 +55,9 @@ export class BrokerHost implements BrokerEnd {
   #disk: Disk | null = null
   /** Random numbers of all processes: none repeats those of an earlier one. */
   readonly #random: SimRandom = new SimRandom()
-  /** Grows with each process: what belongs to an earlier one is dead. */
-  #process = 0
   core: Core | null = null
   readonly #exceptions: ExceptionChecker
+  readonly #machine: Machine
   readonly #restarts: RestartChecker
   readonly #pairs: PairNotes
   #isReconfigured = false
@@ -65,7 +65,6 @@ export class BrokerHost implements BrokerEnd {
   #isClosing = false
   /** No more faults. */
   #isCalm = false
-  #touchesLeft = Number.POSITIVE_INFINITY
   #touchesOfRecovery = 0
   /** Pieces that have been cut already, and could not be handed on. */
   readonly #putBack: WeakSet<Uint8Array> = new WeakSet()
@@ -91,7 +90,8 @@ export class BrokerHost implements BrokerEnd {
     this.#chance = chance
     this.#clock = new BrokerClock(loop)
     this.#model = model
-    this.#exceptions = new ExceptionChecker(model)
+    this.#exceptions = new ExceptionChecker((text) => model.fail('internal', text))
+    this.#machine = new Machine(loop, this.#exceptions, (isOrderly) => this.#kill(isOrderly))
     this.#restarts = new RestartChecker(model)
     this.#pairs = new PairNotes(this, model)
     this.config = config
@@ -124,9 +124,8 @@ export class BrokerHost implements BrokerEnd {
   // --- life of the process ------------------------------------------------------------------------------------------
 
   start(): void {
-    const process = ++this.#process
-    const isDead = (): boolean => process !== this.#process
-    const loop = this.#loop
+    const machine = this.#machine
+    const isDead = machine.begin()
     const model = this.#model
     this.#trace?.('broker starts')
     this.#modelFeed.start()
@@ -134,22 +133,7 @@ export class BrokerHost implements BrokerEnd {
     const isMemoryLimited = this.config.limits.memoryBytesMax !== undefined
     this.#rates = this.config.rates === null ? null : new Rates(model, this.config.rates)
     const { isPersistent, limits, options, hasAuthenticator, hasAuthorizer } = this.config
-    this.#disk = isPersistent ? new Disk(loop, this.#diskOwner(isDead), this.#store) : null
-    let alarm: ReturnType<Loop['at']> | null = null
-    const clock = {
-      nowMs: () => this.#clock.machineMs,
-      defer: (callback: () => void): void => loop.defer(() => this.#guard(isDead, callback)),
-      alarm: (atMs: number, callback: () => void): void => {
-        if (alarm !== null) loop.cancel(alarm)
-        alarm =
-          atMs === Number.POSITIVE_INFINITY
-            ? null
-            : loop.at(atMs - this.#clock.skewMs, () => this.#guard(isDead, callback))
-      },
-      after: (delayMs: number, callback: () => void): void => {
-        loop.after(delayMs, () => this.#guard(isDead, callback))
-      },
-    }
+    this.#disk = isPersistent ? new Disk(this.#loop, this.#diskOwner(isDead), this.#store) : null
     const hookHost: HookHost = {
       modelFeed: this.#modelFeed,
       model,
@@ -167,12 +151,12 @@ export class BrokerHost implements BrokerEnd {
       laterWhileRead: (name, decide) => this.#laterWhileRead(isDead, name, decide),
     }
     let core: Core | null = null
-    this.#guard(isDead, () => {
+    machine.guard(isDead, () => {
       core = new Core(
         resolveLimits(limits),
         { ...DEFAULT_OPTIONS, ...options },
         {
-          clock,
+          clock: this.#clock.ofProcess((callback) => machine.guard(isDead, callback)),
           random: this.#random,
           processMemory: isMemoryLimited
             ? {
@@ -206,7 +190,7 @@ export class BrokerHost implements BrokerEnd {
       return session !== undefined && (session.isHeld || session.keepsQoS0)
     }
     checkOverdue(this.#model)
-    if (core !== null) this.#look(() => this.#restarts.starts(core!, this.config, this.#isReconfigured))
+    if (core !== null) machine.look(() => this.#restarts.starts(core!, this.config, this.#isReconfigured))
     this.program.started()
   }
 
@@ -217,49 +201,26 @@ export class BrokerHost implements BrokerEnd {
   /** All is on the disk, and nobody is connected: what the next process must know. */
   #keepState(core: Core): void {
     if (!this.config.isPersistent || this.#model.isFailing) return
-    this.#look(() => this.#restarts.ends(core))
-  }
-
-  /** Looks at the disk without touching it. */
-  #look(look: () => void): void {
-    const left = this.#touchesLeft
-    this.#touchesLeft = Number.POSITIVE_INFINITY
-    try {
-      look()
-    } finally {
-      this.#touchesLeft = left
-    }
-  }
-
-  /** Runs a piece of the broker. What a ghost throws is nobody's business. */
-  #guard(isDead: () => boolean, callback: () => void): void {
-    this.#exceptions.guard(isDead, callback)
+    this.#machine.look(() => this.#restarts.ends(core))
   }
 
   /** Crashes after so many more steps that touch disk or network, and comes back later. */
   crashAfter(touches: number, downMs: number, touchesOfRecovery: number): void {
     if (!this.isUp) return
     this.#touchesOfRecovery = touchesOfRecovery
-    this.#touchesLeft = touches
     this.#downMs = downMs
     this.#model.cover('fault.crash-armed')
-    if (touches === 0) this.kill()
-    else {
-      const process = this.#process
-      this.#loop.after(2_000, () => {
-        if (process === this.#process && this.#touchesLeft !== Number.POSITIVE_INFINITY) this.kill()
-      })
-    }
+    this.#machine.crashAfter(touches)
   }
 
-  kill(isClean = false): void {
+  #kill(isOrderly: boolean): void {
     const wasRecovering = this.core === null
-    if (!isClean) this.#noteEnd('restart.crash')
-    this.#model.cover(isClean ? 'fault.restart' : wasRecovering ? 'fault.crash-in-recovery' : 'fault.crash')
-    this.#trace?.(isClean ? 'broker stops' : 'broker crashes')
-    this.#touchesLeft = Number.POSITIVE_INFINITY
+    if (!isOrderly) this.#noteEnd('restart.crash')
+    this.#model.cover(isOrderly ? 'fault.restart' : wasRecovering ? 'fault.crash-in-recovery' : 'fault.crash')
+    this.#trace?.(isOrderly ? 'broker stops' : 'broker crashes')
+    this.#machine.disarm()
     this.#isClosing = false
-    if (!isClean) this.#restarts.forget()
+    if (!isOrderly) this.#restarts.forget()
     if (this.#disk !== null) {
       if (this.#disk.isFilling) this.#model.cover('fault.crash-in-batch')
       if (this.#store.isWriting)
@@ -268,7 +229,7 @@ export class BrokerHost implements BrokerEnd {
     }
     this.#disk = null
     this.core = null
-    this.#process++
+    this.#machine.end()
     this.#model.nowMs = this.nowMs
     crash(this.#model)
     for (const cable of this.#cables) cable.brokerGone()
@@ -283,7 +244,7 @@ export class BrokerHost implements BrokerEnd {
     if (this.#clock.restart(this.hasDisk)) this.#model.cover('clock.goes-on')
     this.#model.nowMs = this.nowMs
     restart(this.#model)
-    if (this.#touchesOfRecovery > 0) this.#touchesLeft = this.#touchesOfRecovery
+    if (this.#touchesOfRecovery > 0) this.#machine.arm(this.#touchesOfRecovery)
     this.#touchesOfRecovery = 0
     this.start()
   }
@@ -332,31 +293,15 @@ export class BrokerHost implements BrokerEnd {
   shutDown(downMs: number): void {
     const { core } = this
     if (core === null || this.#isClosing) return
-    const process = this.#process
-    const isDead = (): boolean => process !== this.#process
     this.#downMs = downMs
     this.#noteEnd('restart.orderly')
     for (const connection of this.#model.connections) connection.mayEnd.add('shutting down')
     this.#isClosing = true
-    this.#guard(isDead, () => core.shutDown(0x8b, 'shutting down'))
+    this.#machine.run(() => core.shutDown(0x8b, 'shutting down'))
     this.program.shutDown()
-    // The embedder gives the connections some time.
-    this.#loop.after(20, () =>
-      this.#guard(isDead, () => {
-        for (const connection of [...core.connections]) connection.transport.destroy()
-      }),
-    )
-    this.#loop.after(21, () => {
-      this.#guard(isDead, () =>
-        core.finish(() => {
-          if (!this.#model.isFailing) this.#model.flushed(this.#model.seq, this.nowMs)
-          this.#keepState(core)
-          this.#guard(isDead, () => core.stop())
-          this.#loop.after(0, () => {
-            if (!isDead()) this.kill(true)
-          })
-        }),
-      )
+    this.#machine.finish(core, () => {
+      if (!this.#model.isFailing) this.#model.flushed(this.#model.seq, this.nowMs)
+      this.#keepState(core)
     })
   }
 
@@ -375,12 +320,7 @@ export class BrokerHost implements BrokerEnd {
     else model.rights.set(clientId, topic, isDenied, model.nowMs)
     rightsChanged(model)
     this.#pairs.note(clientId, ['rights'])
-    const process = this.#process
-    if (core !== null)
-      this.#guard(
-        () => process !== this.#process,
-        () => core.recheck(),
-      )
+    if (core !== null) this.#machine.run(() => core.recheck())
   }
 
   failDisk(error: Error | null): void {
@@ -391,7 +331,7 @@ export class BrokerHost implements BrokerEnd {
   /** No more faults. */
   calm(diskMs: readonly [number, number]): void {
     this.#isCalm = true
-    this.#touchesLeft = Number.POSITIVE_INFINITY
+    this.#machine.disarm()
     this.#touchesOfRecovery = 0
     this.#store.failure = null
     this.setMemory(0.1, 0)
@@ -399,16 +339,11 @@ export class BrokerHost implements BrokerEnd {
     this.diskLatencyMs = diskMs
   }
 
-  #touch(): void {
-    if (this.#touchesLeft === Number.POSITIVE_INFINITY) return
-    if (--this.#touchesLeft <= 0) this.kill()
-  }
-
-  #diskOwner(isDead: () => boolean): ConstructorParameters<typeof Disk>[1] {
+  #diskOwner(isDead: IsDead): ConstructorParameters<typeof Disk>[1] {
     const model = this.#model
     return {
       isDead,
-      onTouch: () => this.#touch(),
+      onTouch: () => this.#machine.touch(),
       onWrite: () => {
         this.#clock.noteWritten()
         return model.seq
@@ -440,10 +375,9 @@ export class BrokerHost implements BrokerEnd {
     this.#model.nowMs = this.nowMs
     const observed = this.#modelFeed.open(socket, cable)
     this.#rates?.opened(observed.connection, this.#graceMs)
-    const process = this.#process
-    const isDead = (): boolean => process !== this.#process
+    const isDead = this.#machine.present()
     let handler: SocketHandler | null = null
-    this.#guard(isDead, () => {
+    this.#machine.guard(isDead, () => {
       const { limits: own, mountPoint } = this.config.listeners[cable.listener]!
       const limits = this.#rates === null ? own : { ...own, rateGraceMs: this.#graceMs }
       handler = core.connect(socket, resolveSettings(core.limits, core.options, { limits, mountPoint }))
@@ -455,12 +389,7 @@ export class BrokerHost implements BrokerEnd {
       this.#modelFeed.close(socket, observed)
       return null
     }
-    const real: SocketHandler = handler
-    return {
-      onData: (chunk) => this.#guard(isDead, () => real.onData(chunk)),
-      onDrain: () => this.#guard(isDead, () => real.onDrain()),
-      onClose: (error) => this.#guard(isDead, () => real.onClose(error)),
-    }
+    return this.#machine.guarded(isDead, handler)
   }
 
   onChunk(socket: BrokerSocket, chunk: Uint8Array): void {
@@ -481,8 +410,7 @@ export class BrokerHost implements BrokerEnd {
   }
 
   #handOver(socket: BrokerSocket, observed: ObservedConnection, bytes: Uint8Array): void {
-    const process = this.#process
-    const isDead = (): boolean => process !== this.#process
+    const isDead = this.#machine.present()
     this.#model.nowMs = this.nowMs
     observed.connection.lastReceivedMs = this.nowMs
     const before = observed.inbox.length
@@ -490,17 +418,12 @@ export class BrokerHost implements BrokerEnd {
     if (observed.inbox.length > before) observed.connection.lastPacketMs = this.nowMs
     this.#rates?.read(observed.connection, bytes.length, observed.inbox.slice(before))
     this.#modelFeed.tellUnasked(observed)
-    // A Buffer, as from a socket: its `slice` is a view, and whoever means a copy finds out.
-    const chunk = Buffer.from(bytes)
-    this.#work(isDead, observed, () => {
-      socket.handler!.onData(chunk)
-      chunk.fill(0xaa)
-    })
+    this.#work(isDead, observed, () => handOver(socket.handler!, bytes))
     if (!isDead()) this.#rates?.wasRead(observed.connection)
   }
 
   onWrite(socket: BrokerSocket, pieces: readonly Uint8Array[]): void {
-    this.#touch()
+    this.#machine.touch()
     this.#modelFeed.beforeSaying()
     const observed = this.#modelFeed.of(socket)
     if (observed === undefined) return
@@ -559,7 +482,7 @@ export class BrokerHost implements BrokerEnd {
 
   // --- hooks --------------------------------------------------------------------------------------------------------
 
-  #later(isDead: () => boolean, name: string, decide: () => void): void {
+  #later(isDead: IsDead, name: string, decide: () => void): void {
     const connection = this.#modelFeed.named(name)?.connection
     if (connection !== undefined) connection.isWaiting = true
     this.#model.cover('hook.late')
@@ -571,23 +494,23 @@ export class BrokerHost implements BrokerEnd {
       observed.connection.lastReceivedMs = this.nowMs
       observed.connection.lastPacketMs = this.nowMs
       this.#model.nowMs = this.nowMs
-      this.#work(isDead, observed, () => this.#guard(isDead, decide))
+      this.#work(isDead, observed, () => this.#machine.guard(isDead, decide))
     })
   }
 
   /** A decision that the broker awaits without ceasing to read the connection: its silence stays the client's. */
-  #laterWhileRead(isDead: () => boolean, name: string, decide: () => void): void {
+  #laterWhileRead(isDead: IsDead, name: string, decide: () => void): void {
     this.#model.cover('hook.late')
     this.#loop.after(this.#chance.between(0, 30), () => {
       const observed = this.#modelFeed.named(name)
       if (isDead() || observed === undefined) return
       this.#model.nowMs = this.nowMs
-      this.#work(isDead, observed, () => this.#guard(isDead, decide))
+      this.#work(isDead, observed, () => this.#machine.guard(isDead, decide))
     })
   }
 
   /** The broker works on what has come on a connection. */
-  #work(isDead: () => boolean, observed: ObservedConnection, work: () => void): void {
+  #work(isDead: IsDead, observed: ObservedConnection, work: () => void): void {
     this.#modelFeed.begin(observed)
     work()
     // Over its rate it has been taken in before it was held back.

@@ -18,10 +18,13 @@ import {
 } from '@recado/broker/testing'
 import type { Environment, Timer, Transport } from '@recado/client/low-level'
 import { NO_PROPERTIES } from '@recado/protocol'
+import { BrokerClock } from '../broker-clock.ts'
 import type { BrokerEnd, BrokerSocket, Cable, SocketHandler } from '../cable.ts'
 import type { Chance } from '../chance.ts'
+import { ExceptionChecker } from '../checkers/exceptions.ts'
 import { Disk } from '../disk.ts'
 import type { Handle, Loop } from '../loop.ts'
+import { handOver, type IsDead, Machine } from '../machine.ts'
 import { BridgeTransport } from './bridge-transport.ts'
 import type { BridgePlan, BrokerPlan } from './plan.ts'
 import { type BridgeConfig, type BridgeFigures, Bridges, readBridges } from './product.ts'
@@ -59,12 +62,14 @@ export class BrokerNode implements BrokerEnd {
   readonly bridges: readonly OwnBridge[]
   readonly #world: NodeWorld
   readonly #chance: Chance
+  readonly #exceptions: ExceptionChecker
+  readonly #machine: Machine
+  readonly #clock: BrokerClock
   readonly #random: SimRandom = new SimRandom()
   #configs: readonly BridgeConfig[] = []
   #reloads = 0
   store: SimStore = new SimStore()
   #disk: Disk | null = null
-  #process = 0
   core: Core | null = null
   #running: Bridges | null = null
   /** Open connections of clients and remote bridges. */
@@ -72,7 +77,6 @@ export class BrokerNode implements BrokerEnd {
   /** Last connection of each bridge here, and all of this process. */
   readonly transports: Map<number, BridgeTransport> = new Map()
   #dialled: BridgeTransport[] = []
-  #touchesLeft = Number.POSITIVE_INFINITY
   #recoveryTouches = 0
   #downMs = 0
   #isLastBatchDurable = false
@@ -89,6 +93,9 @@ export class BrokerNode implements BrokerEnd {
     this.#world = world
     this.#chance = chance
     this.diskMs = plan.diskMs
+    this.#exceptions = new ExceptionChecker((text) => this.failed(text))
+    this.#machine = new Machine(world.loop, this.#exceptions, (isOrderly) => this.#kill(isOrderly))
+    this.#clock = new BrokerClock(world.loop)
     this.#configure()
   }
 
@@ -105,35 +112,23 @@ export class BrokerNode implements BrokerEnd {
   // --- life of the process ------------------------------------------------------------------------------------------
 
   start(): void {
-    const process = ++this.#process
-    const isDead = (): boolean => process !== this.#process
-    const { loop } = this.#world
+    const machine = this.#machine
+    const isDead = machine.begin()
     this.#trace('starts')
-    this.#disk = new Disk(loop, this.#diskOwner(isDead), this.store)
-    let alarm: Handle | null = null
-    const clock = {
-      nowMs: () => loop.nowMs,
-      defer: (callback: () => void): void => loop.defer(() => this.#guard(isDead, callback)),
-      alarm: (atMs: number, callback: () => void): void => {
-        if (alarm !== null) loop.cancel(alarm)
-        alarm = atMs === Number.POSITIVE_INFINITY ? null : loop.at(atMs, () => this.#guard(isDead, callback))
-      },
-      after: (delayMs: number, callback: () => void): void => {
-        loop.after(delayMs, () => this.#guard(isDead, callback))
-      },
-    }
+    this.#disk = new Disk(this.#world.loop, this.#diskOwner(isDead), this.store)
     const { inflightMax, receiveMaximum, queueMessagesMax, overflow, maximumQoS, topicAliasMaximum } = this.plan
     const limits = {
       ...{ inflightMax, maximumQoS, topicAliasMaximum, receiveMaximum },
       ...(queueMessagesMax === Number.POSITIVE_INFINITY ? {} : { queueMessagesMax }),
     }
     let core: Core | null = null
-    this.#guard(isDead, () => {
+    this.#machine.guard(isDead, () => {
       core = new Core(
         resolveLimits(limits),
         { ...DEFAULT_OPTIONS, overflow },
         {
-          ...{ clock, random: this.#random, processMemory: null, store: this.#disk },
+          clock: this.#clock.ofProcess((callback) => machine.guard(isDead, callback)),
+          ...{ random: this.#random, processMemory: null, store: this.#disk },
           ...{ authenticator: null, enhancedAuthenticator: null, authorizer: null, transformer: null },
           observer: this.#observer(isDead),
         },
@@ -148,7 +143,7 @@ export class BrokerNode implements BrokerEnd {
       this.#environment(isDead),
     )
     this.#running = running
-    this.#guard(isDead, () => {
+    this.#machine.guard(isDead, () => {
       running.take(this.#configs)
       running.start()
     })
@@ -174,30 +169,30 @@ export class BrokerNode implements BrokerEnd {
     }
   }
 
-  #environment(isDead: () => boolean): Environment {
+  #environment(isDead: IsDead): Environment {
     const { loop } = this.#world
     return {
       dial: (address, _options, signal) => this.#dial(isDead, address.host, signal),
       now: () => loop.nowMs,
       date: () => loop.nowMs,
-      setTimer: (callback, ms) => loop.after(ms, () => this.#guard(isDead, callback)) as Timer,
+      setTimer: (callback, ms) => loop.after(ms, () => this.#machine.guard(isDead, callback)) as Timer,
       clearTimer: (timer) => loop.cancel(timer as Handle),
-      defer: (callback) => loop.defer(() => this.#guard(isDead, callback)),
+      defer: (callback) => loop.defer(() => this.#machine.guard(isDead, callback)),
       random: () => this.#chance.next(),
     }
   }
 
   /** The network takes its time. What has been aborted, or belongs to a dead process, never gets a connection. */
-  #dial(isDead: () => boolean, host: string, signal: AbortSignal): Promise<Transport> {
+  #dial(isDead: IsDead, host: string, signal: AbortSignal): Promise<Transport> {
     const bridge = this.bridges.find(({ plan: { owner, remote } }) => host.startsWith(`h${owner}${remote}.`))!
     const { loop } = this.#world
     return new Promise((resolve, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason as Error))
       loop.after(1 + this.#world.hangMs(bridge), () => {
         if (signal.aborted || isDead()) return
-        this.#touch()
+        this.#machine.touch()
         if (isDead()) return
-        const transport = new BridgeTransport(loop, isDead, () => this.#touch())
+        const transport = new BridgeTransport(loop, isDead, () => this.#machine.touch())
         const cable = this.#world.dial(bridge, transport)
         if (cable === null) {
           reject(Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }))
@@ -211,7 +206,7 @@ export class BrokerNode implements BrokerEnd {
     })
   }
 
-  #observer(isDead: () => boolean): Observer {
+  #observer(isDead: IsDead): Observer {
     const world = this.#world
     return {
       'message.dropped': ({ clientId, topic, qos, reason }) => {
@@ -227,15 +222,15 @@ export class BrokerNode implements BrokerEnd {
         world.failed('protocol', `${client.clientId} ${what} the protocol at ${this.name}: ${why} (${reasonCode})`)
       },
       'core.failed': ({ where, error }) => {
-        if (!isDead()) world.failed('internal', `${this.name}, ${where}: ${(error as Error).stack ?? String(error)}`)
+        if (!isDead()) this.#exceptions.failed(where, error)
       },
       'store.row-damaged': ({ table, row, error }) => {
-        if (!isDead()) world.failed('internal', `${this.name}: row ${row} of table ${table}: ${String(error)}`)
+        if (!isDead()) this.#exceptions.damaged(table, row, error)
       },
     }
   }
 
-  #logged(isDead: () => boolean, type: string, event: string, text: string): void {
+  #logged(isDead: IsDead, type: string, event: string, text: string): void {
     if (isDead()) return
     if (type !== 'debug') this.#trace(`  log: ${text}`)
     this.#world.cover(`log ${event}`)
@@ -245,7 +240,7 @@ export class BrokerNode implements BrokerEnd {
 
   readonly #connections: Map<number, number> = new Map()
 
-  #lookAtBridges(isDead: () => boolean): void {
+  #lookAtBridges(isDead: IsDead): void {
     if (isDead()) return
     for (const bridge of this.bridges) {
       const figures = this.figuresOf(bridge)
@@ -260,16 +255,6 @@ export class BrokerNode implements BrokerEnd {
     return this.#running?.figures().find(({ name }) => name === plan.name)
   }
 
-  /** Runs a piece of the process. What a dead one throws does not count. */
-  #guard(isDead: () => boolean, callback: () => void): void {
-    if (isDead()) return
-    try {
-      callback()
-    } catch (error) {
-      if (!isDead()) this.#world.failed('internal', `${this.name} throws: ${(error as Error).stack ?? String(error)}`)
-    }
-  }
-
   // --- faults -------------------------------------------------------------------------------------------------------
 
   /** Crashes after so many more calls of the disk or the network, and comes back later. */
@@ -278,60 +263,35 @@ export class BrokerNode implements BrokerEnd {
     this.#recoveryTouches = recoveryTouches
     this.#downMs = downMs
     this.#isLastBatchDurable = isLastBatchDurable
-    this.#touchesLeft = touches
-    if (touches === 0) {
-      this.#kill(false)
-      return
-    }
-    const process = this.#process
-    this.#world.loop.after(2_000, () => {
-      if (process === this.#process && this.#touchesLeft !== Number.POSITIVE_INFINITY) this.#kill(false)
-    })
+    this.#machine.crashAfter(touches)
   }
 
   /** Stops in good order, and starts again. */
   restart(downMs: number): void {
     const { core } = this
     if (core === null || this.#isClosing) return
-    const process = this.#process
-    const isDead = (): boolean => process !== this.#process
-    const { loop } = this.#world
     this.#downMs = downMs
     this.#isClosing = true
-    this.#touchesLeft = Number.POSITIVE_INFINITY
+    this.#machine.disarm()
     this.#trace('stops')
-    this.#guard(isDead, () => {
+    this.#machine.run(() => {
       this.#running?.stop()
       core.shutDown(0x8b, 'shutting down')
     })
-    loop.after(20, () =>
-      this.#guard(isDead, () => {
-        for (const connection of [...core.connections]) connection.transport.destroy()
-      }),
-    )
-    loop.after(21, () =>
-      this.#guard(isDead, () =>
-        core.finish(() => {
-          this.#guard(isDead, () => core.stop())
-          loop.after(0, () => {
-            if (!isDead()) this.#kill(true)
-          })
-        }),
-      ),
-    )
+    this.#machine.finish(core)
   }
 
   #kill(isOrderly: boolean): void {
     this.#world.cover(isOrderly ? 'restart' : this.core === null ? 'crash in recovery' : 'crash')
     this.#trace(isOrderly ? 'has stopped' : 'crashes')
     if (!isOrderly) this.crashes++
-    this.#touchesLeft = Number.POSITIVE_INFINITY
+    this.#machine.disarm()
     this.#isClosing = false
     if (this.#disk !== null) this.store = this.#disk.crash(this.#isLastBatchDurable)
     this.#disk = null
     this.core = null
     this.#running = null
-    this.#process++
+    this.#machine.end()
     for (const cable of this.#cables) cable.brokerGone()
     this.#cables = []
     for (const transport of this.#dialled) transport.die()
@@ -340,7 +300,7 @@ export class BrokerNode implements BrokerEnd {
     this.#connections.clear()
     this.#world.loop.after(this.#downMs, () => {
       if (this.core !== null) return
-      if (this.#recoveryTouches > 0 && !this.#isCalm) this.#touchesLeft = this.#recoveryTouches
+      if (this.#recoveryTouches > 0 && !this.#isCalm) this.#machine.arm(this.#recoveryTouches)
       this.#recoveryTouches = 0
       this.start()
     })
@@ -356,40 +316,27 @@ export class BrokerNode implements BrokerEnd {
     if (running === null || this.#isClosing) return
     this.#reloads++
     this.#configure(changed.index)
-    const process = this.#process
-    this.#guard(
-      () => process !== this.#process,
-      () => running.take(this.#configs),
-    )
+    this.#machine.run(() => running.take(this.#configs))
   }
 
   /** An administrator removes a session. */
   removeSession(clientId: string): void {
-    const process = this.#process
-    this.#guard(
-      () => process !== this.#process,
-      () => this.core?.removeSession(clientId),
-    )
+    this.#machine.run(() => this.core?.removeSession(clientId))
   }
 
   /** Ends all faults. */
   calm(): void {
     this.#isCalm = true
-    this.#touchesLeft = Number.POSITIVE_INFINITY
+    this.#machine.disarm()
     this.#recoveryTouches = 0
     this.store.failure = null
     this.diskMs = [0, 3]
   }
 
-  #touch(): void {
-    if (this.#touchesLeft === Number.POSITIVE_INFINITY) return
-    if (--this.#touchesLeft <= 0) this.#kill(false)
-  }
-
-  #diskOwner(isDead: () => boolean): ConstructorParameters<typeof Disk>[1] {
+  #diskOwner(isDead: IsDead): ConstructorParameters<typeof Disk>[1] {
     return {
       isDead,
-      onTouch: () => this.#touch(),
+      onTouch: () => this.#machine.touch(),
       onWrite: () => 0,
       onDurable: () => {},
       onDone: (error) => {
@@ -410,30 +357,21 @@ export class BrokerNode implements BrokerEnd {
   onOpen(socket: BrokerSocket): SocketHandler | null {
     const { core } = this
     if (core === null) return null
-    const process = this.#process
-    const isDead = (): boolean => process !== this.#process
+    const isDead = this.#machine.present()
     let handler: SocketHandler | null = null
-    this.#guard(isDead, () => {
+    this.#machine.guard(isDead, () => {
       handler = core.connect(socket, resolveSettings(core.limits, core.options, { limits: {}, mountPoint: '' }))
     })
     if (isDead() || handler === null) return null
-    const real: SocketHandler = handler
-    return {
-      onData: (chunk) => this.#guard(isDead, () => real.onData(chunk)),
-      onDrain: () => this.#guard(isDead, () => real.onDrain()),
-      onClose: (error) => this.#guard(isDead, () => real.onClose(error)),
-    }
+    return this.#machine.guarded(isDead, handler)
   }
 
   onChunk(socket: BrokerSocket, bytes: Uint8Array): void {
-    // Bytes are the broker's until it returns, and no longer.
-    const chunk = Buffer.from(bytes)
-    socket.handler!.onData(chunk)
-    chunk.fill(0xaa)
+    handOver(socket.handler!, bytes)
   }
 
   onWrite(): void {
-    this.#touch()
+    this.#machine.touch()
   }
 
   onPaused(): void {}

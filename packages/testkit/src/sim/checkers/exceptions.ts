@@ -3,13 +3,12 @@
  *
  * What a process throws that has crashed meanwhile is no fault: it does not exist any more.
  */
-import type { Model } from '../model/model.ts'
-
 export class ExceptionChecker {
-  readonly #model: Model
+  readonly #fail: (text: string) => void
 
-  constructor(model: Model) {
-    this.#model = model
+  /** @param fail reports a violation of this checker */
+  constructor(fail: (text: string) => void) {
+    this.#fail = fail
   }
 
   /** Runs a piece of the broker, and reports what it throws. */
@@ -24,11 +23,11 @@ export class ExceptionChecker {
 
   /** The broker, or a hook, has failed; `where` says which part. */
   failed(where: string, error: unknown): void {
-    this.#model.fail('internal', `${where}: ${(error as Error).stack ?? String(error)}`)
+    this.#fail(`${where}: ${(error as Error).stack ?? String(error)}`)
   }
 
   /** A row of the store cannot be read. */
   damaged(table: number, row: number, error: unknown): void {
-    this.#model.fail('internal', `row ${row} of table ${table}: ${String(error)}`)
+    this.#fail(`row ${row} of table ${table}: ${String(error)}`)
   }
 }
