@@ -43,11 +43,11 @@ interface HostParts extends ProgramParts, Pick<AdminHost, 'login'> {
 const LAG_MS_MAX = 10_000
 
 export function hostOf(parts: HostParts): AdminHost {
-  const { broker, log, config, program } = { ...parts, program: parts }
+  const { broker, log, config, login, certificate, checkRights, bridges, bans, reload, logTypes, setLogTypes } = parts
   return {
     version,
-    login: parts.login,
-    certificate: parts.certificate,
+    login,
+    certificate,
     anonymousRole: (name) =>
       config().listeners.some((listener) => listener.name === name && listener.allowAnonymous) ? 'viewer' : null,
     problems() {
@@ -60,19 +60,19 @@ export function hostOf(parts: HostParts): AdminHost {
       return problems
     },
     listeners: () => config().listeners.map(stateOf),
-    bridges: () => program.bridges().map(bridgeStateOf),
-    bans: () => program.bans.list(),
-    ban: (kind, name, seconds, by) => program.bans.ban(kind, name, seconds, by),
-    unban: (kind, name) => program.bans.unban(kind, name),
+    bridges: () => bridges().map(bridgeStateOf),
+    bans: () => bans.list(),
+    ban: (kind, name, seconds, by) => bans.ban(kind, name, seconds, by),
+    unban: (kind, name) => bans.unban(kind, name),
     configuration: async () => configurationOf(config()),
-    checkRights: parts.checkRights,
+    checkRights,
     async reload() {
-      await program.reload()
+      await reload()
       return ['The configuration was read again: the log says what changed.']
     },
-    logTypes: program.logTypes,
-    setLogTypes: program.setLogTypes,
-    disk: () => diskOf(program.dataFile),
+    logTypes,
+    setLogTypes,
+    disk: () => diskOf(parts.dataFile),
     log: (type, event, text, fields) => log.log(type, event, text, fields),
   }
 }

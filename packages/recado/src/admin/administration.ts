@@ -7,7 +7,6 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { Admin, LoggedIn, RightsAnswer } from '@recado/admin'
-import { TokenFile } from '@recado/admin/tokens'
 import {
   type AuthenticationSource,
   type AuthorizeHooks,
@@ -27,7 +26,7 @@ import type { Config } from '../config/config.ts'
 import { type ListenerConfig, servesApi } from '../config/listeners.ts'
 import { wordsFor } from '../log/words.ts'
 import type { Logger } from '../log.ts'
-import { hostOf, type ProgramParts } from './admin-host.ts'
+import type { ProgramParts } from './admin-host.ts'
 import { ANSWERS_TOPIC, answerTo, COMMANDS_TOPIC, UNAVAILABLE } from './control-api.ts'
 import { httpApi, isMosquittos, type Login } from './http-api.ts'
 import { HttpFolder } from './http-folder.ts'
@@ -111,7 +110,10 @@ export class Administration {
   /** The API, which nothing is done for before the first listener with it is opened. */
   async #apiOf(): Promise<Admin> {
     // A broker without the API need not load it.
-    const { createAdmin } = await import('@recado/admin')
+    const [{ createAdmin, TokenFile }, { hostOf }] = await Promise.all([
+      import('@recado/admin'),
+      import('./admin-host.ts'),
+    ])
     if (this.#admin !== null) return this.#admin
     const file = tokenFileOf(this.#config)
     const tokens = file === null ? {} : { tokens: new TokenFile(file) }
