@@ -120,12 +120,10 @@ function subscribeNext(
     const isAsked = subscribe.packetId !== UNASKED
     let reasonCode = isAsked && !rewriteFilter(connection, subscription) ? ReasonCode.TopicFilterInvalid : ALLOW
     if (reasonCode === ALLOW) reasonCode = judge(connection, subscription)
-    const isNew = !connection.session!.subscriptions.has(subscription.topicFilter)
     if (reasonCode === ALLOW && authorizer !== null) {
       const decide = (late: ReasonCode): void =>
         connection.decided(() => {
-          reasonCodes.push(late === ALLOW ? makeSubscription(connection, subscription, identifier, made) : late)
-          note(connection, subscription, reasonCodes[i]!, isNew)
+          reasonCodes.push(settle(connection, subscription, late, identifier, made))
           subscribeNext(connection, subscribe, identifier, reasonCodes, made)
         })
       const verdict = authorizer.subscribe(connection, subscription, decide, false)
@@ -135,9 +133,7 @@ function subscribeNext(
       }
       reasonCode = verdict
     }
-    if (reasonCode === ALLOW) reasonCode = makeSubscription(connection, subscription, identifier, made)
-    reasonCodes.push(reasonCode)
-    note(connection, subscription, reasonCode, isNew)
+    reasonCodes.push(settle(connection, subscription, reasonCode, identifier, made))
     tookWork(connection, subscription.topicFilter)
   }
   if (subscribe.packetId === UNASKED) {
@@ -172,20 +168,33 @@ function sendWhenSafe(
   connection.acknowledgements.owe(pending)
 }
 
-function note(connection: Connection, subscription: Subscription, reasonCode: number, isNew: boolean): void {
+/** Makes the subscription where `verdict` allows it; returns the Reason Code for SUBACK, and tells the observer. */
+function settle(
+  connection: Connection,
+  subscription: Subscription,
+  verdict: number,
+  identifier: number,
+  made: Made[],
+): number {
+  const retained = retainedAnswer(connection, subscription, verdict)
+  const isSent = retained === 'sent'
+  const reasonCode = verdict === ALLOW ? makeSubscription(connection, subscription, identifier, isSent, made) : verdict
   const { topicFilter, qos } = subscription
-  if (reasonCode >= ReasonCode.UnspecifiedError) connection.context.metrics.subscriptionsRefused++
-  const made = connection.context.observer?.['subscription.made']
-  if (made === undefined) return
-  const retained = reasonCode >= ReasonCode.UnspecifiedError ? 'refused' : retainedAnswer(subscription, isNew)
-  made({ client: connection, topicFilter, qos, reasonCode, retained })
+  if (retained === 'refused') connection.context.metrics.subscriptionsRefused++
+  connection.context.observer?.['subscription.made']?.({ client: connection, topicFilter, qos, reasonCode, retained })
+  return reasonCode
 }
 
 /** [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]; none for a Shared Subscription (4.8.2). */
-function retainedAnswer({ topicFilter, retainHandling }: Subscription, isNew: boolean): RetainedAnswer {
+function retainedAnswer(
+  { session }: Connection,
+  { topicFilter, retainHandling }: Subscription,
+  verdict: number,
+): RetainedAnswer {
+  if (verdict >= ReasonCode.UnspecifiedError) return 'refused'
   if (parseShare(topicFilter) !== null) return 'shared'
   if (retainHandling === 2) return 'not-wanted'
-  return retainHandling === 0 || isNew ? 'sent' : 'not-new'
+  return retainHandling === 0 || !session!.subscriptions.has(topicFilter) ? 'sent' : 'not-new'
 }
 
 /**
@@ -250,13 +259,13 @@ function makeSubscription(
   connection: Connection,
   subscription: Subscription,
   identifier: number,
+  wantsRetained: boolean,
   made: Made[],
 ): number {
   const { subscriptions } = connection.session!
-  const { topicFilter, retainHandling } = subscription
+  const { topicFilter } = subscription
   const qos = Math.min(subscription.qos, connection.limits.maximumQoS) as 0 | 1 | 2 // [MQTT-3.2.2-10]
   const isShared = parseShare(topicFilter) !== null
-  const isNew = !subscriptions.has(topicFilter)
   // A bridge before 5.0 cannot ask for them, and means them: else its own messages come back, and retained messages are
   // missing there.
   const isForBridge = connection.isBridge && connection.protocolVersion < 5
@@ -267,8 +276,6 @@ function makeSubscription(
     retainAsPublished: subscription.retainAsPublished || isForBridge,
     subscriptionIdentifier: identifier,
   }) // [MQTT-3.8.4-4]
-  // [MQTT-3.3.1-9] [MQTT-3.3.1-10] [MQTT-3.3.1-11]; none for a Shared Subscription (4.8.2).
-  const wantsRetained = !isShared && (retainHandling === 0 || (retainHandling === 1 && isNew))
   const retained = wantsRetained ? connection.parts.retained.walk(topicFilter) : null
   if (retained !== null) made.push({ entry, retained })
   return qos
