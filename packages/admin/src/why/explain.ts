@@ -4,10 +4,10 @@
  * `GET /api/v1/why` calls it. What was recorded since the last publish of the topic comes first, then what holds now, then
  * what was recorded before. Invariant: nothing changes by a question.
  */
-import type { Broker, RecipientView, Verdict } from '@recado/broker'
+import type { Broker, RecipientsView, RecipientView, Verdict } from '@recado/broker'
 import { parseShare, reasonCodeName, topicMatches } from '@recado/protocol'
 import type { AdminHost } from '../host.ts'
-import type { Decisions, Publication } from './decisions.ts'
+import type { Decisions, Dropped, Publication, SubscriptionNote } from './decisions.ts'
 import { type NearMiss, nearMiss } from './near-miss.ts'
 import { kept } from './ring.ts'
 import { publisherReason, subscriberReason, timeText } from './sentences.ts'
@@ -57,88 +57,95 @@ interface Parts {
   readonly nowMs?: () => number
 }
 
-export async function explain(question: Question, parts: Parts): Promise<Explanation> {
-  const { topic, clientId = null } = question
-  const { decisions } = parts
-  const lastPublished = decisions.lastOf(topic) ?? null
-  const recorded = recordedFor(question, parts)
-  const now =
-    clientId === null ? nowForAll(topic, parts, lastPublished) : await nowFor(topic, clientId, parts, lastPublished)
-  const from = question.atMs === undefined ? (lastPublished?.atMs ?? 0) - SAME_MS : 0
-  const isRecent = ({ atMs }: Reason): boolean => atMs! >= from
-  const reasons = [...recorded.filter(isRecent), ...now, ...recorded.filter((each) => !isRecent(each))]
-  const [first] = reasons
-  const sentence = first?.sentence ?? arrives(topic, clientId, parts, lastPublished)
-  return { topic, clientId, sentence, reasons: reasons.slice(0, REASONS_MAX), lastPublished }
+/** A question, and what all parts of its answer look at. */
+interface Inquiry extends Parts, Question {
+  readonly askedAtMs: number
+  readonly last: Readonly<Publication> | null
+  /**
+   * Subscriptions that match, and what they would get of the publisher of the last message now: at its QoS where one client is
+   * asked about, at any QoS where all are.
+   */
+  readonly matching: RecipientsView
 }
 
+export async function explain(question: Question, parts: Parts): Promise<Explanation> {
+  const { topic, clientId, atMs } = question
+  const { broker, decisions, nowMs = Date.now } = parts
+  const last = decisions.lastOf(topic) ?? null
+  const matching = broker.inspect.recipients(topic, {
+    ...(last === null || clientId === undefined ? {} : { qos: last.qos as 0 | 1 | 2 }),
+    ...(last === null || last.clientId === null ? {} : { clientId: last.clientId }),
+  })
+  const inquiry: Inquiry = { ...question, ...parts, askedAtMs: nowMs(), last, matching }
+  const recorded = recordedFor(inquiry)
+  const now = clientId === undefined ? nowForAll(inquiry) : await nowFor(clientId, inquiry)
+  const from = atMs === undefined ? (last?.atMs ?? 0) - SAME_MS : 0
+  const isRecent = (reason: Reason): boolean => reason.atMs! >= from
+  const reasons = [...recorded.filter(isRecent), ...now, ...recorded.filter((each) => !isRecent(each))]
+  const sentence = reasons[0]?.sentence ?? arrives(inquiry)
+  return {
+    ...{ topic, clientId: clientId ?? null, sentence, lastPublished: last },
+    reasons: reasons.slice(0, REASONS_MAX),
+  }
+}
+
+const isNear = (whenMs: number, { atMs }: Question): boolean =>
+  atMs === undefined || Math.abs(whenMs - atMs) <= AROUND_MS
+
 /** Finds decisions about the topic, and the client if one is asked for; latest first. */
-function recordedFor({ topic, clientId, atMs }: Question, { broker, decisions, nowMs = Date.now }: Parts): Reason[] {
+function recordedFor(inquiry: Inquiry): Reason[] {
+  const { topic, clientId, broker, decisions, askedAtMs } = inquiry
   const name = kept(topic)
   const id = clientId === undefined ? undefined : kept(clientId)
-  const now = nowMs()
-  const isWanted = (when: number): boolean => atMs === undefined || Math.abs(when - atMs) <= AROUND_MS
   const reasons: Reason[] = []
   for (const drop of decisions.drops.latest()) {
-    if (drop.topic !== name || !isWanted(drop.atMs)) continue
+    if (drop.topic !== name || !isNear(drop.atMs, inquiry)) continue
     // What its publisher was refused, nobody got.
     if (drop.isForSubscriber && id !== undefined && drop.clientId !== id) continue
-    const { clientId: of, reason, isForSubscriber, atMs: when } = drop
-    const at = timeText(when, now)
+    const { clientId: of, reason, isForSubscriber, atMs } = drop
+    const at = timeText(atMs, askedAtMs)
     const sentence = isForSubscriber
-      ? `${of} was not sent it: ${subscriberReason(reason, broker.limits)}, ${at}${sinceText(of, reason, when, decisions, now)}.`
+      ? `${of} was not sent it: ${subscriberReason(reason, broker.limits)}, ${at}${sinceText(drop, inquiry)}.`
       : `Nobody was sent it: ${publisherReason(reason, of || 'its publisher')}, ${at}.`
-    reasons.push({ code: isForSubscriber ? reason : `publish-${reason}`, sentence, clientId: of || null, atMs: when })
+    reasons.push({ code: isForSubscriber ? reason : `publish-${reason}`, sentence, clientId: of || null, atMs })
   }
-  for (const { clientId: of, topic: on, topicFilter, atMs: when } of decisions.withheld.latest()) {
-    if (on !== name || !isWanted(when) || (id !== undefined && of !== id)) continue
-    const sentence = `${of} was not sent it: it published the message itself, and its subscription ${topicFilter} has No Local, ${timeText(when, now)}.`
-    reasons.push({ code: 'no-local', sentence, clientId: of, atMs: when })
+  for (const { clientId: of, topic: on, topicFilter, atMs } of decisions.withheld.latest()) {
+    if (on !== name || !isNear(atMs, inquiry) || (id !== undefined && of !== id)) continue
+    const sentence = `${of} was not sent it: ${verdictWords['no-local'](topicFilter)}, ${timeText(atMs, askedAtMs)}.`
+    reasons.push({ code: 'no-local', sentence, clientId: of, atMs })
   }
   if (id !== undefined) {
     for (const note of decisions.subscriptions.latest()) {
-      if (note.clientId !== id || !isWanted(note.atMs) || !matches(note.topicFilter, topic)) continue
-      const reason = aboutSubscription(note, topic, broker, decisions, now)
+      if (note.clientId !== id || !isNear(note.atMs, inquiry) || !matches(note.topicFilter, topic)) continue
+      const reason = aboutSubscription(note, inquiry)
       if (reason !== null) reasons.push(reason)
     }
-    reasons.push(...choices(topic, id, broker, decisions, now, isWanted))
+    reasons.push(...choices(id, inquiry))
   }
   return reasons.sort((a, b) => b.atMs! - a.atMs!)
 }
 
-function sinceText(clientId: string, reason: string, atMs: number, decisions: Decisions, nowMs: number): string {
+function sinceText({ clientId, reason, atMs }: Dropped, { decisions, askedAtMs }: Inquiry): string {
   const run = decisions.runOf(clientId, reason)
   if (run === undefined || run.messages < 2 || atMs < run.sinceMs) return ''
-  return `; so it has been for ${run.messages.toLocaleString('en')} messages since ${timeText(run.sinceMs, nowMs)}`
+  return `; so it has been for ${run.messages.toLocaleString('en')} messages since ${timeText(run.sinceMs, askedAtMs)}`
 }
 
 function aboutSubscription(
-  {
-    clientId,
-    topicFilter,
-    reasonCode,
-    retained,
-    atMs,
-  }: ReturnType<Decisions['subscriptions']['latest']> extends Generator<infer Note> ? Note : never,
-  topic: string,
-  broker: Broker,
-  decisions: Decisions,
-  nowMs: number,
+  { clientId, topicFilter, reasonCode, retained, atMs }: SubscriptionNote,
+  { topic, broker, last, matching, askedAtMs }: Inquiry,
 ): Reason | null {
-  const at = timeText(atMs, nowMs)
+  const at = timeText(atMs, askedAtMs)
   if (retained === 'refused') {
     // A subscription that was made since is what counts.
-    const isThere = broker.inspect
-      .recipients(topic)
-      .recipients.some((each) => each.clientId === clientId && each.topicFilter === topicFilter)
+    const isThere = matching.recipients.some((each) => each.clientId === clientId && each.topicFilter === topicFilter)
     if (isThere) return null
     const code = `0x${reasonCode.toString(16).toUpperCase()} ${reasonCodeName(reasonCode)}`
     const sentence = `${clientId} was not sent it: its subscription to ${topicFilter} was refused (${code}), ${at}.`
     return { code: 'subscription-refused', sentence, clientId, atMs }
   }
-  const published = decisions.lastOf(topic)
   // A message that came later than the subscription was no retained one for it.
-  if (published !== undefined && published.atMs > atMs) return null
+  if (last !== null && last.atMs > atMs) return null
   if (broker.inspect.retainedMessage(topic, { payloadBytesMax: 0 }) === null) return null
   const why =
     retained === 'shared'
@@ -155,23 +162,15 @@ function aboutSubscription(
 }
 
 /** Choices of the Shared Subscriptions of a client that fell on another member. */
-function choices(
-  topic: string,
-  clientId: string,
-  broker: Broker,
-  decisions: Decisions,
-  nowMs: number,
-  isWanted: (atMs: number) => boolean,
-): Reason[] {
+function choices(clientId: string, inquiry: Inquiry): Reason[] {
+  const { topic, decisions, matching, askedAtMs } = inquiry
   const name = kept(topic)
-  const own = broker.inspect
-    .recipients(topic)
-    .recipients.filter((each) => each.clientId === clientId && each.shareName !== null)
+  const own = matching.recipients.filter((each) => each.clientId === clientId && each.shareName !== null)
   return own.flatMap(({ topicFilter }) => {
     for (const choice of decisions.choicesOf(topicFilter)) {
-      if (choice.topic !== name || !isWanted(choice.atMs)) continue
+      if (choice.topic !== name || !isNear(choice.atMs, inquiry)) continue
       if (choice.clientId === clientId) return []
-      const sentence = `${clientId} was not sent it: ${topicFilter} is a Shared Subscription, and it was the turn of ${choice.clientId}, ${timeText(choice.atMs, nowMs)}.`
+      const sentence = `${clientId} was not sent it: ${topicFilter} is a Shared Subscription, and it was the turn of ${choice.clientId}, ${timeText(choice.atMs, askedAtMs)}.`
       return [{ code: 'not-chosen', sentence, clientId, atMs: choice.atMs }]
     }
     return []
@@ -179,13 +178,8 @@ function choices(
 }
 
 /** Finds what keeps messages of the topic from the client now. */
-async function nowFor(
-  topic: string,
-  clientId: string,
-  parts: Parts,
-  last: Readonly<Publication> | null,
-): Promise<Reason[]> {
-  const { broker, decisions, nowMs = Date.now } = parts
+async function nowFor(clientId: string, inquiry: Inquiry): Promise<Reason[]> {
+  const { topic, broker, decisions, matching, askedAtMs } = inquiry
   const say = (code: string, sentence: string): Reason => ({ code, sentence, clientId, atMs: null })
   const session = broker.inspect.session(clientId)
   if (session === null) {
@@ -193,15 +187,13 @@ async function nowFor(
     for (const note of decisions.clients.latest()) {
       if (note.clientId !== kept(clientId)) continue
       const what = { disconnected: 'it disconnected', 'session-ended': 'its session ended', refused: 'it was refused' }
-      seen = ` (${what[note.what]}: ${note.why}, ${timeText(note.atMs, nowMs())})`
+      seen = ` (${what[note.what]}: ${note.why}, ${timeText(note.atMs, askedAtMs)})`
       break
     }
     const sentence = `${clientId} was not sent it: it is not connected and has no session, so nothing waits for it${seen}.`
     return [say('no-session', sentence)]
   }
-  const query =
-    last === null ? {} : { qos: last.qos as 0 | 1 | 2, ...(last.clientId === null ? {} : { clientId: last.clientId }) }
-  const { recipients, total } = broker.inspect.recipients(topic, query)
+  const { recipients, total } = matching
   const name = kept(topic)
   // Whose turn it was is known: whose it is now has nothing to do with the message.
   const isKnown = ({ topicFilter }: RecipientView): boolean =>
@@ -216,7 +208,7 @@ async function nowFor(
   return Promise.all(
     own
       .filter((each) => each.verdict !== 'not-chosen' || !isKnown(each))
-      .map(async (each) => say(each.verdict, `${clientId} is not sent it: ${await verdictText(each, topic, parts)}.`)),
+      .map(async (each) => say(each.verdict, `${clientId} is not sent it: ${await verdictText(each, inquiry)}.`)),
   )
 }
 
@@ -234,35 +226,30 @@ async function notSubscribed(topic: string, clientId: string, broker: Broker): P
   return `${clientId} is not sent it: ${why}${nearest === null ? '' : `; ${nearest.text}`}.`
 }
 
-/** The verdict in words, as the second half of "ada is not sent it: …". */
-async function verdictText(recipient: RecipientView, topic: string, { broker, host }: Parts): Promise<string> {
-  const { verdict, topicFilter, clientId } = recipient
+/** The verdict in words, and the rule where rights decide it. */
+async function verdictText({ verdict, topicFilter, clientId }: RecipientView, inquiry: Inquiry): Promise<string> {
+  const text = verdictWords[verdict](topicFilter)
+  if (verdict !== 'not-authorized') return text
+  const { topic, broker, host } = inquiry
   const client = broker.clients().find((each) => each.clientId === clientId)
-  switch (verdict) {
-    case 'no-local':
-      return `it published the message itself, and its subscription ${topicFilter} has No Local`
-    case 'not-authorized': {
-      const answer = client === undefined ? null : ((await host.checkRights?.(client, 'receive', topic)) ?? null)
-      return `it may not receive messages of this topic${answer === null ? '' : ` (${answer.by})`}`
-    }
-    default:
-      return verdictWords[verdict](topicFilter)
-  }
+  const answer = client === undefined ? undefined : await host.checkRights?.(client, 'receive', topic)
+  return answer === undefined ? text : `${text} (${answer.by})`
 }
 
-const verdictWords: Readonly<Record<Exclude<Verdict, 'no-local' | 'not-authorized'>, (filter: string) => string>> = {
+/** Verdicts in words, as the second half of "ada is not sent it: …". */
+const verdictWords: Readonly<Record<Verdict, (filter: string) => string>> = {
   gets: () => 'nothing keeps it from it',
   waits: () => 'it waits in its queue',
   'not-chosen': (filter) => `${filter} is a Shared Subscription, and it is the turn of another member`,
   'offline-qos0': () => 'the message has QoS 0, or its subscription has, and the client is not connected',
   'slow-reader': () => 'the message has QoS 0, and the client does not read fast enough',
   'queue-full': () => 'the queue of its session is full',
+  'no-local': (filter) => `it published the message itself, and its subscription ${filter} has No Local`,
+  'not-authorized': () => 'it may not receive messages of this topic',
 }
 
 /** Finds clients that do not get messages of the topic now. */
-function nowForAll(topic: string, { broker }: Parts, last: Readonly<Publication> | null): Reason[] {
-  const query = last === null || last.clientId === null ? {} : { clientId: last.clientId }
-  const { recipients, total, programSubscriptions } = broker.inspect.recipients(topic, query)
+function nowForAll({ topic, matching: { recipients, total, programSubscriptions } }: Inquiry): Reason[] {
   if (total === 0 && programSubscriptions === 0) {
     return [{ code: 'no-subscribers', sentence: `Nobody subscribes to ${topic}.`, clientId: null, atMs: null }]
   }
@@ -273,26 +260,18 @@ function nowForAll(topic: string, { broker }: Parts, last: Readonly<Publication>
       const text =
         verdict === 'no-local'
           ? `it published it itself, and ${topicFilter} has No Local`
-          : verdict === 'not-authorized'
-            ? 'it may not receive messages of this topic'
-            : verdictWords[verdict](topicFilter)
+          : verdictWords[verdict](topicFilter)
       return { code: verdict, sentence: `${clientId} is not sent it: ${text}.`, clientId, atMs: null }
     })
 }
 
 /** The sentence where nothing was found that keeps a message. */
-function arrives(
-  topic: string,
-  clientId: string | null,
-  { broker, nowMs = Date.now }: Parts,
-  last: Readonly<Publication> | null,
-): string {
+function arrives({ topic, clientId, broker, last, matching: { total }, askedAtMs }: Inquiry): string {
   const when =
     last === null
       ? 'No message on this topic is remembered'
-      : `The last message was published ${timeText(last.atMs, nowMs())} by ${last.clientId ?? 'the broker'}`
-  if (clientId === null) {
-    const { total } = broker.inspect.recipients(topic)
+      : `The last message was published ${timeText(last.atMs, askedAtMs)} by ${last.clientId ?? 'the broker'}`
+  if (clientId === undefined) {
     return `${when}. Nothing keeps messages on ${topic} from its ${total} subscription${total === 1 ? '' : 's'}.`
   }
   const session = broker.inspect.session(clientId)
