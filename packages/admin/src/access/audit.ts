@@ -5,6 +5,7 @@
  * `GET /api/v1/audit`; all of them go to the log of the program (event `api.change`).
  */
 import type { AdminHost } from '../host.ts'
+import { Ring } from '../why/ring.ts'
 import type { Caller } from './roles.ts'
 
 const LINES_MAX = 1_000
@@ -26,7 +27,7 @@ export interface AuditLine {
 export class AuditLog {
   readonly #host: Pick<AdminHost, 'log'>
   readonly #nowMs: () => number
-  readonly #lines: AuditLine[] = []
+  readonly #lines: Ring<AuditLine> = new Ring(LINES_MAX)
   #number = 0
 
   constructor(host: Pick<AdminHost, 'log'>, nowMs: () => number = Date.now) {
@@ -37,8 +38,7 @@ export class AuditLog {
   add({ name, via, remoteAddress }: Caller, operation: string, what: string, isDone: boolean): void {
     const text = what.length > TEXT_MAX ? `${what.slice(0, TEXT_MAX)}…` : what
     const atMs = this.#nowMs()
-    this.#lines.push({ number: ++this.#number, atMs, user: name, via, remoteAddress, operation, what: text, isDone })
-    if (this.#lines.length > LINES_MAX) this.#lines.shift()
+    this.#lines.add({ number: ++this.#number, atMs, user: name, via, remoteAddress, operation, what: text, isDone })
     const done = isDone ? '' : ' REFUSED:'
     const fields = { user: name, via, remoteAddress, operation, isDone }
     this.#host.log('notice', 'api.change', `API: ${name} [${remoteAddress}]${done} ${text}`, fields)
@@ -47,8 +47,8 @@ export class AuditLog {
   /** Lines before a number, latest first. */
   latest(limit: number, before: number = Number.POSITIVE_INFINITY): AuditLine[] {
     const found: AuditLine[] = []
-    for (let i = this.#lines.length - 1; i >= 0 && found.length < limit; i--) {
-      const line = this.#lines[i]!
+    for (const line of this.#lines.latest()) {
+      if (found.length >= limit) break
       if (line.number < before) found.push(line)
     }
     return found

@@ -1,8 +1,8 @@
 /**
  * A ring of the last so many entries, in memory of fixed size.
  *
- * `decisions.ts` has one for each kind of decision. Invariant: an entry that is added takes the place of the oldest; no
- * text of an entry is longer than `TEXT_MAX`.
+ * `decisions.ts` has one for each kind of decision, `audit.ts` one of changes. Invariant: an entry that is added takes the
+ * place of the oldest. Texts from outside are cut before they are added.
  */
 
 /** Characters that are kept of a topic or a Client Identifier. */
