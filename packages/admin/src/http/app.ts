@@ -68,8 +68,7 @@ export function appOf(operations: readonly Operation[], parts: AppParts): Hono<E
     await next()
   })
   for (const operation of operations) {
-    const path = operation.path.replaceAll(/\{(\w+)\}/g, ':$1')
-    app.on(operation.method.toUpperCase(), path, (context) => serve(operation, context, parts))
+    app.on(operation.method.toUpperCase(), routeOf(operation), (context) => serve(operation, context, parts))
   }
   const methods = methodsByPath(operations)
   for (const [path, allowed] of methods) {
@@ -84,11 +83,14 @@ export function appOf(operations: readonly Operation[], parts: AppParts): Hono<E
   return app
 }
 
+/** Path in the form of the router. */
+const routeOf = ({ path }: Operation): string => path.replaceAll(/\{(\w+)\}/g, ':$1')
+
 function methodsByPath(operations: readonly Operation[]): Map<string, string> {
   const methods = new Map<string, string[]>()
-  for (const { path, method } of operations) {
-    const key = path.replaceAll(/\{(\w+)\}/g, ':$1')
-    methods.set(key, [...(methods.get(key) ?? []), method.toUpperCase()])
+  for (const operation of operations) {
+    const route = routeOf(operation)
+    methods.set(route, [...(methods.get(route) ?? []), operation.method.toUpperCase()])
   }
   return new Map([...methods].map(([path, all]) => [path, all.join(', ')]))
 }

@@ -25,8 +25,7 @@ export function nearMiss(filter: string, topic: string): NearMiss | null {
   let same = 0
   while (same < asked.length && same < given.length && isMatch(asked[same]!, given[same]!)) same++
   if (same === asked.length && same < given.length) {
-    const wider = `${[...asked.slice(0, -1), asked.at(-1) === '+' ? '+' : asked.at(-1)!].join('/')}/#`
-    const text = `${filter} has ${levels(asked.length)}, the topic ${given.length}: + stands for one level, ${wider} would match`
+    const text = `${filter} has ${levels(asked.length)}, the topic ${given.length}: + stands for one level, ${filter}/# would match`
     return { distance: 1, text }
   }
   if (same === given.length && same < asked.length) {
