@@ -75,7 +75,7 @@ export function orderFrom<Item>(
   return { name, isDescending, valueIn }
 }
 
-/** Page in the order of keys. `isWanted` leaves items out; a page may then be short and still not be the last. */
+/** Page in the order of keys; it may be short and still not be the last. */
 export async function pageByKey<Item>(
   listing: Listing<Item>,
   { limit, cursor }: { limit: number; cursor?: string | undefined },
@@ -88,7 +88,7 @@ export async function pageByKey<Item>(
 
 /** Page of what `items` yields and `isWanted` wants, in the given order. */
 export async function pageInOrder<Item>(
-  items: AsyncIterable<Item>,
+  items: AsyncIterable<Item> | Iterable<Item>,
   keyOf: (item: Item) => string,
   order: Order<Item> | null,
   { limit, cursor }: { limit: number; cursor?: string | undefined },

@@ -6,6 +6,7 @@ import { orderFrom, pageByKey, pageInOrder, pageOf, pageQuery } from '../http/pa
 import { Problem } from '../http/problem.ts'
 import { done } from '../http/reply.ts'
 import type { Parts } from './parts.ts'
+import { given, pattern } from './query.ts'
 import {
   clientJson,
   clientSchema,
@@ -13,7 +14,6 @@ import {
   inFlightSchema,
   queuedJson,
   queuedSchema,
-  sessionJson,
   sessionSchema,
 } from './views.ts'
 
@@ -49,8 +49,6 @@ const sessionColumns: Readonly<Record<string, (session: SessionView) => string |
   expiresAtMs: ({ expiresAtMs }) => expiresAtMs,
 }
 
-const pattern = (what: string): z.ZodOptional<z.ZodString> =>
-  z.string().max(65_535).optional().describe(`${what}; * stands for any characters.`)
 const truth = (what: string): z.ZodOptional<z.ZodEnum<{ true: 'true'; false: 'false' }>> =>
   z.enum(['true', 'false']).optional().describe(what)
 const sortBy = (columns: Readonly<Record<string, unknown>>): z.ZodOptional<z.ZodString> =>
@@ -74,9 +72,6 @@ const queueQuery = z.strictObject({
   first: z.coerce.number().int().min(1).max(1_000).default(10).describe('The oldest so many.'),
   payloadBytes: z.coerce.number().int().min(0).max(65_536).default(1_024).describe('Bytes of each payload.'),
 })
-
-const given = <T extends object>(options: T): { [name in keyof T]?: Exclude<T[name], undefined> } =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never
 
 const noSession = (clientId: string): Problem => new Problem(404, `There is no session "${clientId.slice(0, 200)}".`)
 
@@ -164,10 +159,7 @@ export function clientOperations({ broker }: Parts): Operation[] {
         const connected = isConnected === undefined ? {} : { isConnected: isConnected === 'true' }
         const listing = inspect.sessions({ ...given(query), ...connected })
         const order = orderFrom(sort, sessionColumns)
-        if (order === null && q === undefined) {
-          const page = await pageByKey(listing, { limit, cursor })
-          return { items: page.items.map(sessionJson), next: page.next }
-        }
+        if (order === null && q === undefined) return pageByKey(listing, { limit, cursor })
         const isWanted = ({ clientId, username }: SessionView): boolean =>
           q === undefined || has(clientId, q) || has(username, q)
         return pageInOrder(listing, ({ clientId }) => clientId, order, { limit, cursor }, isWanted)
@@ -186,7 +178,7 @@ export function clientOperations({ broker }: Parts): Operation[] {
       handle({ params: { clientId } }) {
         const session = inspect.session(clientId)
         if (session === null) throw noSession(clientId)
-        return sessionJson(session)
+        return session
       },
     }),
     operation({

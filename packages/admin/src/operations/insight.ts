@@ -8,7 +8,7 @@ import type { Decisions } from '../why/decisions.ts'
 import { explain } from '../why/explain.ts'
 import { Trace } from '../why/trace.ts'
 import { need, type Parts } from './parts.ts'
-import { timeMs } from './views.ts'
+import { recipientSchema, timeMs } from './views.ts'
 
 /** Traces that run at a time. */
 const TRACES_MAX = 10
@@ -21,6 +21,11 @@ const topicName = z
   .max(65_535)
   .refine((text) => isTopicName(text), 'it is not a Topic Name: it may not have + or #')
   .describe('Topic Name.')
+
+const topicFilter = z
+  .string()
+  .max(65_535)
+  .refine((text) => isTopicFilter(text), 'it is not a Topic Filter')
 
 const at = z
   .string()
@@ -95,20 +100,7 @@ export function insightOperations(parts: Parts, decisions: Decisions | null): Op
         qos: z.enum(['0', '1', '2']).default('2').describe('QoS of the message.'),
       }),
       answer: z.object({
-        recipients: z.array(
-          z.object({
-            clientId: z.string(),
-            isConnected: z.boolean(),
-            topicFilter: z.string(),
-            shareName: z.string().nullable(),
-            qos: z.number().int(),
-            noLocal: z.boolean(),
-            retainAsPublished: z.boolean(),
-            subscriptionIdentifier: z.number().nullable(),
-            deliveredQoS: z.number().int(),
-            verdict: z.string(),
-          }),
-        ),
+        recipients: z.array(recipientSchema),
         total: z.number().int(),
         programSubscriptions: z.number().int(),
       }),
@@ -130,11 +122,7 @@ export function insightOperations(parts: Parts, decisions: Decisions | null): Op
         limit: z.coerce.number().int().min(0).max(1_000).default(100),
         reason: z.string().max(100).optional(),
         client: z.string().max(65_535).optional().describe('Client Identifier.'),
-        topicFilter: z
-          .string()
-          .max(65_535)
-          .refine((text) => isTopicFilter(text), 'it is not a Topic Filter')
-          .optional(),
+        topicFilter: topicFilter.optional(),
       }),
       answer: z.object({
         byReason: z.record(z.string(), z.number()),
@@ -214,11 +202,7 @@ export function insightOperations(parts: Parts, decisions: Decisions | null): Op
       description:
         'Each event has the name `step` and a JSON object: atMs, step, clientId, topic and details. `lost` says how many steps the reader was too slow for.',
       query: z.strictObject({
-        topicFilter: z
-          .string()
-          .max(65_535)
-          .refine((text) => isTopicFilter(text), 'it is not a Topic Filter')
-          .optional(),
+        topicFilter: topicFilter.optional(),
         client: z.string().max(65_535).optional().describe('Client Identifier, of the publisher or of a subscriber.'),
         username: z.string().max(65_535).optional(),
         payload: z.enum(['true', 'false']).default('false').describe('true: the first 1,024 bytes of each payload.'),

@@ -6,6 +6,7 @@ import { pageByKey, pageOf, pageQuery } from '../http/paging.ts'
 import { Problem } from '../http/problem.ts'
 import { childrenOf } from './levels.ts'
 import type { Parts } from './parts.ts'
+import { given } from './query.ts'
 import { messageJson, messageSchema } from './views.ts'
 
 const topicQuery = z.string().min(1).max(65_535).describe('Topic Name, percent-encoded.')
@@ -96,7 +97,7 @@ export function messageOperations({ broker }: Parts): Operation[] {
         mustBeTopicName(topic)
         mustBeOurs(topic)
         const payload = bytesOf(body)
-        const properties = Object.fromEntries(Object.entries(body.properties).filter(([, each]) => each !== undefined))
+        const properties = given(body.properties)
         const { reasonCode } = await broker.publish({ topic, payload, qos, retain, properties })
         audit(`published ${payload.length} bytes to "${topic}" (QoS ${qos}${retain ? ', retained' : ''})`)
         return { reasonCode }
@@ -163,7 +164,7 @@ export function messageOperations({ broker }: Parts): Operation[] {
         mustBeOurs(topic)
         const payload = bytesOf(body)
         if (payload.length === 0) throw new Problem(422, 'An empty payload would delete the message: use DELETE.')
-        const properties = Object.fromEntries(Object.entries(body.properties).filter(([, each]) => each !== undefined))
+        const properties = given(body.properties)
         const { reasonCode } = await broker.publish({ topic, payload, qos: body.qos, retain: true, properties })
         audit(`set the retained message of "${topic}" (${payload.length} bytes)`)
         return { reasonCode }

@@ -4,10 +4,9 @@ import { z } from 'zod'
 import { type Operation, operation } from '../http/operation.ts'
 import { pageByKey, pageInOrder, pageOf, pageQuery } from '../http/paging.ts'
 import type { Parts } from './parts.ts'
-import { subscriptionJson, subscriptionSchema } from './views.ts'
+import { given, pattern } from './query.ts'
+import { subscriptionSchema } from './views.ts'
 
-const pattern = (what: string): z.ZodOptional<z.ZodString> =>
-  z.string().max(65_535).optional().describe(`${what}; * stands for any characters.`)
 const MEMBERS_MAX = 1_000
 const GROUPS_MAX = 10_000
 
@@ -40,11 +39,9 @@ export function subscriptionOperations({ broker }: Parts): Operation[] {
       }),
       answer: pageOf(subscriptionSchema),
       example: { query: 'topic=sensors/1/temperature' },
-      async handle({ query: { limit, cursor, isConnected, ...query } }) {
-        const given = Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined))
+      handle({ query: { limit, cursor, isConnected, ...query } }) {
         const connected = isConnected === undefined ? {} : { isConnected: isConnected === 'true' }
-        const page = await pageByKey(inspect.subscriptions({ ...given, ...connected }), { limit, cursor })
-        return { items: page.items.map(subscriptionJson), next: page.next }
+        return pageByKey(inspect.subscriptions({ ...given(query), ...connected }), { limit, cursor })
       },
     }),
     operation({
@@ -76,12 +73,10 @@ export function subscriptionOperations({ broker }: Parts): Operation[] {
       async handle({ query: { limit, cursor, shareName = '*' } }) {
         const groups = new Map<string, Group>()
         for await (const each of inspect.subscriptions({ topicFilter: `$share/${shareName}/*` })) note(groups, each)
-        const page = await pageInOrder(
-          over(groups.values()),
-          (group) => `${group.shareName}/${group.topicFilter}`,
-          null,
-          { limit, cursor },
-        )
+        const page = await pageInOrder(groups.values(), (group) => `${group.shareName}/${group.topicFilter}`, null, {
+          limit,
+          cursor,
+        })
         return { items: page.items.map((group) => withQueues(group)), next: page.next }
       },
     }),
@@ -113,8 +108,4 @@ function note(
   }
   group.members++
   if (group.clients.length < MEMBERS_MAX) group.clients.push({ clientId, isConnected, qos })
-}
-
-async function* over<T>(items: Iterable<T>): AsyncGenerator<T> {
-  for (const item of items) yield item
 }

@@ -1,9 +1,10 @@
 /**
  * Schemas of what operations hand out, and the views of `broker.inspect` in the form of JSON.
  *
- * Bytes become `{ text, base64, bytes, isWhole }`; everything else is as in `@recado/broker`.
+ * Bytes become `{ text, base64, bytes, isWhole }`; everything else is as in `@recado/broker`: sessions and subscriptions go
+ * out as they are.
  */
-import type { ClientView, InFlightView, MessageView, QueuedView, SessionView, SubscriptionView } from '@recado/broker'
+import type { ClientView, InFlightView, MessageView, QueuedView } from '@recado/broker'
 import { z } from 'zod'
 
 /** Time in milliseconds since the Unix epoch. */
@@ -79,8 +80,7 @@ const client = z.object({
 /** Schema of a connected client. */
 export const clientSchema: z.ZodType = client
 
-/** Schema of a subscription. */
-export const subscriptionSchema: z.ZodType = z.object({
+const subscription = z.object({
   clientId: z.string(),
   isConnected: z.boolean(),
   topicFilter: z.string(),
@@ -90,6 +90,10 @@ export const subscriptionSchema: z.ZodType = z.object({
   retainAsPublished: z.boolean(),
   subscriptionIdentifier: z.number().nullable(),
 })
+/** Schema of a subscription. */
+export const subscriptionSchema: z.ZodType = subscription
+/** Schema of a subscription that a message matches, and what becomes of it there. */
+export const recipientSchema: z.ZodType = subscription.extend({ deliveredQoS: z.number().int(), verdict: z.string() })
 
 const bytes = z.object({
   text: z.string().nullable().describe('The bytes as UTF-8; null when they are not.'),
@@ -144,23 +148,17 @@ export function clientJson({ peer, ...rest }: ClientView): Record<string, unknow
   return { ...rest, tls }
 }
 
-/** A session in the form of JSON. */
-export const sessionJson = (view: SessionView): SessionView => view
-/** A subscription in the form of JSON. */
-export const subscriptionJson = (view: SubscriptionView): SubscriptionView => view
-
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-function bytesJson(shown: Uint8Array, bytes: number): z.output<typeof bytesSchema> {
+function bytesJson(shown: Uint8Array, length: number): z.output<typeof bytes> {
   let text: string | null
   try {
     text = decoder.decode(shown)
   } catch {
     text = null
   }
-  return { text, base64: Buffer.from(shown).toString('base64'), bytes, isWhole: shown.length === bytes }
+  return { text, base64: Buffer.from(shown).toString('base64'), bytes: length, isWhole: shown.length === length }
 }
-const bytesSchema = bytes
 
 /** A message in the form of JSON. */
 export function messageJson({ payload, payloadBytes, properties, ...rest }: MessageView): Record<string, unknown> {
