@@ -94,11 +94,12 @@ export {
   type SessionOwner,
 } from './core/base/options.ts'
 export { faultOfRewrite, type TopicRewrite } from './core/base/topic-rewrites.ts'
-export type {
-  ListenerLimitName,
-  ListenerLimits,
-  ListenerSettings,
-  UsernameSource,
+export {
+  identityOf,
+  type ListenerLimitName,
+  type ListenerLimits,
+  type ListenerSettings,
+  type UsernameSource,
 } from './core/connection/listener-settings.ts'
 export type { DurableHandler, DurableSubscription } from './durable-subscription.ts'
 export { brokerErrorCodes } from './errors.ts'

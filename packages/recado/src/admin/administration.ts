@@ -16,6 +16,7 @@ import {
   type ConnectDecision,
   connectionOf,
   http,
+  identityOf,
   type ListenerProtocol,
   type Permission,
   type ProtocolConnection,
@@ -158,12 +159,10 @@ export class Administration {
       : { isAllowed: isAllowed(answer), by }
   }
 
-  /** User that a client certificate or pre-shared key stands for; null for none. */
+  /** User that a client certificate or pre-shared key stands for on this listener; null for none. */
   #identityOf({ listener, peer }: ProtocolConnection): string | null {
     const known = this.#config.listeners.find(({ name }) => name === listener)
-    if (peer === null || known === undefined || known.usernameFrom === 'connect') return null
-    if (known.usernameFrom === 'subject') return peer.certificate?.subject || null
-    return peer.pskIdentity || peer.commonName || null
+    return known === undefined ? null : identityOf(peer, known.usernameFrom)
   }
 
   /** Ends what the API has begun. */
