@@ -9,6 +9,13 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { type Role, roles } from './roles.ts'
 
+export { type Role, roles } from './roles.ts'
+
+/** Days after which a new token ends where nothing else is asked for. */
+export const TOKEN_DAYS = 90
+/** Most days for which a token that ends may be made. */
+export const TOKEN_DAYS_MAX = 3_650
+
 /** Milliseconds after which the file is looked at again. */
 const LOOK_MS = 1_000
 const TOKENS_MAX = 1_000

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { addressOf, cookieFrom, mustBeSameOrigin, mustHaveRole } from '../access/identify.ts'
 import { roles } from '../access/roles.ts'
 import { SESSION_COOKIE } from '../access/sessions.ts'
-import { type TokenFile, TokenFileError } from '../access/tokens.ts'
+import { TOKEN_DAYS, TOKEN_DAYS_MAX, type TokenFile, TokenFileError } from '../access/tokens.ts'
 import { type Operation, operation } from '../http/operation.ts'
 import { Problem } from '../http/problem.ts'
 import { done, Reply } from '../http/reply.ts'
@@ -145,7 +145,14 @@ export function accessOperations(parts: Parts): Operation[] {
       body: z.strictObject({
         name: z.string().min(1).max(100),
         role,
-        days: z.number().int().min(1).max(3_650).nullable().default(90).describe('null: it does not expire.'),
+        days: z
+          .number()
+          .int()
+          .min(1)
+          .max(TOKEN_DAYS_MAX)
+          .nullable()
+          .default(TOKEN_DAYS)
+          .describe('null: it does not expire.'),
       }),
       answer: token.extend({ text: z.string().describe('The token, for `Authorization: Bearer`.') }),
       problems: { 409: 'The file of tokens cannot be changed.', 501: 'There is no file of tokens.' },

@@ -3,7 +3,15 @@
  *
  * Called by `main.ts`. A running broker sees the change within a second; it need not run.
  */
-import { type Token, TokenFile, TokenFileError } from '@recado/admin/tokens'
+import {
+  type Role,
+  roles,
+  TOKEN_DAYS,
+  TOKEN_DAYS_MAX,
+  type Token,
+  TokenFile,
+  TokenFileError,
+} from '@recado/admin/tokens'
 import { tokenFileOf } from '../admin/token-file.ts'
 import { type Command, helpRow, isGiven, type ParsedCommand, ToolError, valueIn } from '../command-table.ts'
 import { loadConfig } from '../config/config.ts'
@@ -11,9 +19,6 @@ import type { Io } from '../io.ts'
 import { folderRows, jsonRow, runTool } from './store-folder.ts'
 
 const DAY_MS = 86_400_000
-const DEFAULT_DAYS = '90'
-const DAYS_MAX = 3_650
-const roles = ['viewer', 'operator', 'admin'] as const
 
 export const command: Command = {
   name: 'token',
@@ -35,7 +40,7 @@ revoke   ends a token at once`,
           help: 'viewer looks, operator also publishes and disconnects, admin also changes the broker (default viewer)',
           completes: roles,
         },
-        { names: ['--days'], value: 'DAYS', help: `end of the token, from now (default ${DEFAULT_DAYS})` },
+        { names: ['--days'], value: 'DAYS', help: `end of the token, from now (default ${TOKEN_DAYS})` },
         { names: ['--for-ever'], help: 'the token does not expire' },
         {
           names: ['--file'],
@@ -96,13 +101,13 @@ function pathOf(parsed: ParsedCommand): string {
 }
 
 function create(file: TokenFile, name: string, parsed: ParsedCommand, io: Io): number {
-  const role = (valueIn(parsed, '--role') ?? 'viewer') as (typeof roles)[number]
+  const role = (valueIn(parsed, '--role') ?? 'viewer') as Role
   if (isGiven(parsed, '--for-ever') && isGiven(parsed, '--days'))
     throw new ToolError('give --days or --for-ever, not both')
-  const text = valueIn(parsed, '--days') ?? DEFAULT_DAYS
+  const text = valueIn(parsed, '--days') ?? String(TOKEN_DAYS)
   const days = Number(text)
-  if (!/^\d{1,4}$/.test(text) || days < 1 || days > DAYS_MAX) {
-    throw new ToolError(`--days ${text}: give a whole number from 1 to ${DAYS_MAX}, or --for-ever`)
+  if (!/^\d{1,4}$/.test(text) || days < 1 || days > TOKEN_DAYS_MAX) {
+    throw new ToolError(`--days ${text}: give a whole number from 1 to ${TOKEN_DAYS_MAX}, or --for-ever`)
   }
   const expiresAtMs = isGiven(parsed, '--for-ever') ? null : Date.now() + days * DAY_MS
   const made = file.create({ name, role, expiresAtMs, createdBy: 'recado token' })
