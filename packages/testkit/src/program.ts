@@ -64,22 +64,28 @@ export function anySeed(): string {
   return String(Date.now() % 1_000_000)
 }
 
-/**
- * The progress of a long run on stderr: on a terminal one line that changes, elsewhere a line for every tenth step and
- * the last one. What else is told stands above it.
- */
+/** Goes to the beginning of the line of a terminal, and clears it. */
+const CLEAR = '\r\x1b[K'
+
+/** The progress of a long run on stderr: on a terminal one line that changes, elsewhere line by line. */
 export class ProgressLine {
   readonly #isTerminal: boolean = process.stderr.isTTY === true
 
-  /** Shows how far it is: step `step` of `steps`. */
-  show(step: number, steps: number, line: string): void {
+  /** Shows how far it is. `isKept`: also where each line stays. */
+  show(line: string, isKept = true): void {
     if (this.#isTerminal) process.stderr.write(`${CLEAR}${line}`)
-    else if (step % 10 === 0 || step === steps) process.stderr.write(`${line}\n`)
+    else if (isKept) process.stderr.write(`${line}\n`)
   }
 
-  /** Prints a line that stays. */
+  /** Makes room for what is printed on stdout. */
+  clear(): void {
+    if (this.#isTerminal) process.stderr.write(CLEAR)
+  }
+
+  /** Prints a line that stays, above the progress. */
   tell(text: string): void {
-    process.stderr.write(`${this.#isTerminal ? CLEAR : ''}${text}\n`)
+    this.clear()
+    process.stderr.write(`${text}\n`)
   }
 
   /** Leaves the last line where it is. */
@@ -87,6 +93,3 @@ export class ProgressLine {
     if (this.#isTerminal) process.stderr.write('\n')
   }
 }
-
-/** Goes to the beginning of the line of a terminal, and clears it. */
-const CLEAR = '\r\x1b[K'

@@ -6,16 +6,9 @@
  * Exits with 1 when anything was lost, repeated at QoS 0 or 2, out of order, or retained in one place only.
  */
 import '../own-network.ts'
+import { RunDisplay } from '../crash/findings.ts'
 import { skipWithout } from '../peers/find.ts'
-import {
-  anySeed,
-  type ProgramOptions,
-  ProgressLine,
-  runProgram,
-  UsageError,
-  type Values,
-  wholeNumber,
-} from '../program.ts'
+import { anySeed, type ProgramOptions, runProgram, UsageError, type Values, wholeNumber } from '../program.ts'
 import { type BridgeSummary, runBridge } from './run.ts'
 import { skipWithoutSites } from './sites.ts'
 
@@ -50,7 +43,7 @@ async function main(values: Values<typeof options>): Promise<number> {
   const without = skipWithoutSites()
   if (without) throw new UsageError(without)
 
-  const progress = new ProgressLine()
+  const display = new RunDisplay()
   const summary = await runBridge({
     near: near!,
     far: far!,
@@ -58,18 +51,10 @@ async function main(values: Values<typeof options>): Promise<number> {
     cuts: wholeNumber('cuts', values.cuts),
     kills: wholeNumber('kills', values.kills),
     seed: wholeNumber('seed', values.seed),
-    onProgress({ round, rounds, acknowledged, violations }) {
-      progress.show(
-        round,
-        rounds,
-        `round ${round} of ${rounds}: ${acknowledged} acknowledged, ${violations} violations`,
-      )
-    },
-    onFinding(text) {
-      progress.tell(text)
-    },
+    onProgress: display.onProgress,
+    onFinding: display.onFinding,
   })
-  progress.end()
+  display.end()
   process.stderr.write(`${describe(summary)}\n`)
   console.log(JSON.stringify(summary))
   return summary.ok ? 0 : 1

@@ -9,7 +9,7 @@
  */
 import { setTimeout as after } from 'node:timers/promises'
 import { BrokerProcess, type CrashedBroker } from '../crash/broker-process.ts'
-import { Findings } from '../crash/findings.ts'
+import { Findings, type RunProgress } from '../crash/findings.ts'
 import { Inbox, Stream, type Violations } from '../crash/ledger.ts'
 import { Publisher } from '../crash/publisher.ts'
 import type { ClientEvents, SessionClient } from '../crash/session-client.ts'
@@ -33,7 +33,7 @@ export interface BridgeRunOptions {
   /** More lines of the bridge, and of both brokers. */
   bridgeConfig?: readonly string[]
   config?: readonly string[]
-  onProgress?: (progress: { round: number; rounds: number; acknowledged: number; violations: number }) => void
+  onProgress?: (progress: RunProgress) => void
   onFinding?: (text: string) => void
 }
 
@@ -120,15 +120,13 @@ class BridgeRun implements ClientEvents {
   readonly #findings: Findings
   #ticker: NodeJS.Timeout | undefined
   #retainedWrong = 0
-  #sessionsLost = 0
-  #faults = 0
   #cuts = 0
   #kills = 0
   #round = 0
 
   private constructor(options: BridgeRunOptions, sites: readonly [Site, Site], cable: Cable) {
     this.#options = options
-    this.#findings = new Findings((text) => options.onFinding?.(text))
+    this.#findings = new Findings(() => this.#round, options.onFinding)
     this.#random = new Random(options.seed)
     this.#sites = sites
     this.#cable = cable
@@ -165,7 +163,7 @@ class BridgeRun implements ClientEvents {
       subscriber.filters = crossing
       // A smaller one would be the limit of Mosquitto's flight.
       if (this.#kindOf(end) === 'mosquitto') subscriber.receiveMaximum = RECEIVE_MAXIMUM_MAX
-      const inbox = new Inbox(subscriber.clientId, this.#violations, (kind, text) => this.#report(kind, text))
+      const inbox = new Inbox(subscriber.clientId, this.#violations, (kind, text) => this.#findings.add(kind, text))
       subscriber.inbox = inbox
       this.#subscribers.push(subscriber)
       this.#inboxes.push(inbox)
@@ -193,7 +191,8 @@ class BridgeRun implements ClientEvents {
   }
 
   get #counts() {
-    return { sessionsLost: this.#sessionsLost, faults: this.#faults, retainedWrong: this.#retainedWrong }
+    const { sessionsLost, faults } = this.#findings
+    return { sessionsLost, faults, retainedWrong: this.#retainedWrong }
   }
 
   async start(): Promise<void> {
@@ -342,12 +341,12 @@ class BridgeRun implements ClientEvents {
     }
     const before = this.#violations.lost
     for (const inbox of this.#inboxes) inbox.settle()
-    if (this.#violations.lost > before) this.#report('log', this.#describe())
+    if (this.#violations.lost > before) this.#findings.add('log', this.#describe())
     for (const [end, reader] of readers.entries()) {
       const differing = this.#differing(reader)
       this.#retainedWrong += differing.length
       if (differing.length > 0)
-        this.#report('retained', `${names[end]}: retained messages differ: ${differing.slice(0, 3).join('; ')}`)
+        this.#findings.add('retained', `${names[end]}: retained messages differ: ${differing.slice(0, 3).join('; ')}`)
       reader.goOffline(true)
     }
   }
@@ -368,8 +367,7 @@ class BridgeRun implements ClientEvents {
   }
 
   onSessionLost(clientId: string): void {
-    this.#sessionsLost++
-    this.#report('session', `${clientId}: the broker has lost its session`)
+    this.#findings.sessionLost(clientId)
   }
 
   onFault(clientId: string, what: string): void {
@@ -377,12 +375,7 @@ class BridgeRun implements ClientEvents {
   }
 
   fault(text: string): void {
-    this.#faults++
-    this.#report('fault', text)
-  }
-
-  #report(kind: string, text: string): void {
-    this.#findings.add(kind, `round ${this.#round}: ${text}`)
+    this.#findings.fault(text)
   }
 
   /** Last lines of both brokers' logs. */

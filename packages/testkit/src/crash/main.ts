@@ -5,15 +5,8 @@
  * Exits with 1 when anything was lost, repeated at QoS 2, out of order, or otherwise not as MQTT requires.
  */
 import { skipWithout } from '../peers/find.ts'
-import {
-  anySeed,
-  type ProgramOptions,
-  ProgressLine,
-  runProgram,
-  UsageError,
-  type Values,
-  wholeNumber,
-} from '../program.ts'
+import { anySeed, type ProgramOptions, runProgram, UsageError, type Values, wholeNumber } from '../program.ts'
+import { RunDisplay } from './findings.ts'
 import { type CrashSummary, type PowerSummary, runCrash } from './run.ts'
 
 const usage = `Usage: npm run crash -- [--rounds N] [--seed S] [--broker recado|mosquitto] [--power] [--durability D]
@@ -46,25 +39,17 @@ async function main(values: Values<typeof options>): Promise<number> {
   if (broker === 'mosquitto' && values.durability !== 'fsync')
     throw new UsageError('--durability is an option of Recado')
 
-  const progress = new ProgressLine()
+  const display = new RunDisplay()
   const summary = await runCrash({
     broker,
     rounds,
     seed,
     power: values.power,
     config: values.durability === 'fsync' ? [] : [`durability ${values.durability}`],
-    onProgress({ round, acknowledged, violations }) {
-      progress.show(
-        round,
-        rounds,
-        `round ${round} of ${rounds}: ${acknowledged} acknowledged, ${violations} violations`,
-      )
-    },
-    onFinding(text) {
-      progress.tell(text)
-    },
+    onProgress: display.onProgress,
+    onFinding: display.onFinding,
   })
-  progress.end()
+  display.end()
   process.stderr.write(`${describe(summary)}\n`)
   console.log(JSON.stringify(summary))
   return summary.ok ? 0 : 1

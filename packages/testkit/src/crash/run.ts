@@ -10,7 +10,7 @@ import { setTimeout as after } from 'node:timers/promises'
 import type { Packet } from '@recado/protocol'
 import { Random } from '../random.ts'
 import { BrokerProcess, type CrashedBroker } from './broker-process.ts'
-import { Findings } from './findings.ts'
+import { Findings, type RunProgress } from './findings.ts'
 import { Inbox, Stream, type Violations } from './ledger.ts'
 import { SessionCreator, SubscriptionToggler } from './other-clients.ts'
 import { PowerPlan } from './power-plan.ts'
@@ -33,7 +33,7 @@ export interface CrashOptions {
   /** More lines of mosquitto.conf. */
   config?: readonly string[]
   /** Called after each round. */
-  onProgress?: (progress: { round: number; acknowledged: number; violations: number }) => void
+  onProgress?: (progress: RunProgress) => void
   /** Called with each finding at once. */
   onFinding?: (text: string) => void
 }
@@ -134,7 +134,8 @@ export async function runCrash(options: CrashOptions): Promise<CrashSummary> {
     for (let round = 1; round <= options.rounds; round++) {
       await run.round()
       if (round % SETTLE_ROUNDS === 0 || round === options.rounds) await run.settle()
-      options.onProgress?.({ round, acknowledged: run.acknowledged, violations: run.violationCount })
+      const { acknowledged, violationCount: violations } = run
+      options.onProgress?.({ round, rounds: options.rounds, acknowledged, violations })
     }
   } catch (error) {
     run.fault((error as Error).message)
@@ -154,8 +155,6 @@ class CrashRun implements ClientEvents {
   readonly #inboxes: Inbox[] = []
   readonly #violations: Violations = { lost: 0, duplicatesQos2: 0, disordered: 0, corrupted: 0, unknown: 0 }
   #ticker: NodeJS.Timeout | undefined
-  #sessionsLost = 0
-  #faults = 0
   readonly #findings: Findings
   #kills = 0
   #startupKills = 0
@@ -170,7 +169,7 @@ class CrashRun implements ClientEvents {
 
   constructor(options: CrashOptions, broker: BrokerProcess) {
     this.#options = options
-    this.#findings = new Findings((text) => options.onFinding?.(text))
+    this.#findings = new Findings(() => this.#rounds, options.onFinding)
     this.#broker = broker
     this.#random = new Random(options.seed)
     for (let i = 0; i < PUBLISHERS; i++) {
@@ -185,7 +184,7 @@ class CrashRun implements ClientEvents {
     for (let i = 0; i < SUBSCRIBERS; i++) {
       const subscriber = new Subscriber(broker.port, `subscriber-${i}`, i % 3 === 1 ? 4 : 5, this.#random.fork(), this)
       subscriber.filters = filtersOf(i)
-      const inbox = new Inbox(subscriber.clientId, this.#violations, (kind, text) => this.#report(kind, text))
+      const inbox = new Inbox(subscriber.clientId, this.#violations, (kind, text) => this.#findings.add(kind, text))
       for (const stream of this.#streams) {
         const filter = subscriber.filters.find(({ topicFilter }) => matches(topicFilter, stream.topic))
         if (filter) inbox.subscribe(stream, filter.qos)
@@ -212,7 +211,8 @@ class CrashRun implements ClientEvents {
   }
 
   get violationCount(): number {
-    return Object.values(this.#violations).reduce((sum, count) => sum + count, 0) + this.#sessionsLost + this.#faults
+    const { sessionsLost, faults } = this.#findings
+    return Object.values(this.#violations).reduce((sum, count) => sum + count, sessionsLost + faults)
   }
 
   async start(): Promise<void> {
@@ -343,7 +343,7 @@ class CrashRun implements ClientEvents {
     for (const client of [...this.#publishers, ...this.#subscribers, ...others]) client.goOffline(false)
     const { broker, keepsData = true } = this.#options
     const keepData = this.violationCount > 0 && broker === 'recado' && keepsData
-    if (keepData) this.#report('kept', `the data folder is kept: ${this.#broker.dataFolder}`)
+    if (keepData) this.#findings.add('kept', `the data folder is kept: ${this.#broker.dataFolder}`)
     if (keepData) this.#power?.disk.keep()
     await this.#broker.dispose(keepData)
     this.#power?.disk.dispose()
@@ -358,8 +358,7 @@ class CrashRun implements ClientEvents {
   }
 
   onSessionLost(clientId: string): void {
-    this.#sessionsLost++
-    this.#report('session', `${clientId}: the broker has lost its session`)
+    this.#findings.sessionLost(clientId)
   }
 
   onFault(clientId: string, what: string): void {
@@ -367,12 +366,7 @@ class CrashRun implements ClientEvents {
   }
 
   fault(text: string): void {
-    this.#faults++
-    this.#report('fault', text)
-  }
-
-  #report(kind: string, text: string): void {
-    this.#findings.add(kind, `round ${this.#rounds}: ${text}`)
+    this.#findings.fault(text)
   }
 
   summary(seconds: number): CrashSummary {
@@ -390,10 +384,10 @@ class CrashRun implements ClientEvents {
       received: sum(this.#inboxes, ({ received }) => received),
       repeatsQos1: sum(this.#inboxes, ({ repeats }) => repeats),
       ...this.#violations,
-      sessionsLost: this.#sessionsLost,
+      sessionsLost: this.#findings.sessionsLost,
       wills: this.#willsSeen,
       power: this.#power?.summary ?? null,
-      faults: this.#faults,
+      faults: this.#findings.faults,
       seconds: Math.round(seconds * 10) / 10,
       ok: this.violationCount === 0,
     }
