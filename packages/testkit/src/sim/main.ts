@@ -3,13 +3,14 @@
  *
  * Ends with 1 at the first seed that fails, and says the line that replays it.
  */
-import { type ProgramOptions, runProgram, type Values, wholeNumber } from '../program.ts'
+import { type ProgramOptions, ProgressLine, runProgram, type Values, wholeNumber } from '../program.ts'
 import { Coverage } from './coverage.ts'
 import { describe } from './plans/describe.ts'
 import { makePlan, makeScenes } from './plans/make.ts'
 import type { Plan } from './plans/plan.ts'
+import { runSeeds, summaryOf } from './seeds.ts'
 import { shrink } from './shrink.ts'
-import { type RunResult, runPlan } from './simulation.ts'
+import { runPlan } from './simulation.ts'
 
 const usage = `Usage: npm run sim -- [--seeds N] [--from S] [--coverage]
        npm run sim -- --seed S [--shrink]
@@ -47,8 +48,9 @@ async function main(values: Values<typeof options>): Promise<number> {
 async function replay(made: Plan, isShrunk: boolean): Promise<number> {
   let plan = made
   const { seed } = plan
-  if (isShrunk) plan = await shrink(plan, (steps) => progress(`shrinking: ${steps} steps`))
-  progress('')
+  const progress = new ProgressLine()
+  if (isShrunk) plan = await shrink(plan, (steps) => progress.show(`shrinking: ${steps} steps`))
+  progress.clear()
   console.log(`seed ${seed}`)
   console.log(`broker ${JSON.stringify(plan.broker)}`)
   for (const { profile, isLibrary, hasStore, cable } of plan.clients) {
@@ -66,11 +68,6 @@ async function replay(made: Plan, isShrunk: boolean): Promise<number> {
   return result.violations.length === 0 ? 0 : 1
 }
 
-function summaryOf({ seed, violations, events, simulatedMs }: RunResult): string {
-  const what = violations.length === 0 ? 'nothing is wrong' : `${violations[0]!.checker}: ${violations[0]!.text}`
-  return `seed ${seed}: ${events} events in ${(simulatedMs / 1000).toFixed(1)} simulated seconds, ${what}`
-}
-
 async function many(
   from: number,
   count: number,
@@ -79,50 +76,23 @@ async function many(
   make: (seed: number) => Plan,
 ): Promise<number> {
   const coverage = new Coverage()
-  const started = performance.now()
-  let simulatedMs = 0
-  let events = 0
-  let failed = 0
-  let seed = from
-  let lastMs = started
-  for (; seed < from + count; seed++) {
-    const result = await runPlan(make(seed), { cover: coverage.note })
-    coverage.runEnded()
-    simulatedMs += result.simulatedMs
-    events += result.events
-    if (result.violations.length > 0) {
-      failed++
-      progress('')
-      console.log(summaryOf(result))
-      console.log(
-        `replay it with: npm run sim -- --seed ${seed}${make === makeScenes ? ' --scenes' : ''}   (and --shrink for a shorter one)`,
-      )
-      if (!goesOn) break
-    }
-    const nowMs = performance.now()
-    if (nowMs - lastMs > 1_000) {
-      lastMs = nowMs
-      progress(`seed ${seed}, ${seed - from + 1} of ${count}`)
-    }
-  }
-  progress('')
-  const runs = Math.min(seed - from + 1, count)
-  if (isCovered) {
-    for (const line of coverage.table(runs)) console.log(line)
-    for (const line of coverage.pairs()) console.log(line)
-    const missing = [...coverage.missing, ...coverage.missingPairs]
-    console.log(missing.length === 0 ? 'everything was reached' : `never reached: ${missing.join(', ')}`)
-  }
-  const seconds = (performance.now() - started) / 1000
-  console.log(
-    `${runs} seeds from ${from}: ${failed} failed; ${events} events, ${(simulatedMs / 3_600_000).toFixed(1)} simulated hours in ${seconds.toFixed(1)} s (${(runs / seconds).toFixed(0)} seeds/s)`,
-  )
-  return failed === 0 ? 0 : 1
-}
-
-function progress(line: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${line}`)
-  else if (line !== '') process.stderr.write(`${line}\n`)
+  return await runSeeds({
+    ...{ from, count, goesOn },
+    run: async (seed) => {
+      const result = await runPlan(make(seed), { cover: coverage.note })
+      coverage.runEnded()
+      return result
+    },
+    replayOf: (seed) =>
+      `npm run sim -- --seed ${seed}${make === makeScenes ? ' --scenes' : ''}   (and --shrink for a shorter one)`,
+    ended: (runs) => {
+      if (!isCovered) return
+      for (const line of coverage.table(runs)) console.log(line)
+      for (const line of coverage.pairs()) console.log(line)
+      const missing = [...coverage.missing, ...coverage.missingPairs]
+      console.log(missing.length === 0 ? 'everything was reached' : `never reached: ${missing.join(', ')}`)
+    },
+  })
 }
 
 process.exitCode = await runProgram(usage, options, main)

@@ -21,16 +21,14 @@ import { describe } from './plans/describe.ts'
 import type { Plan } from './plans/plan.ts'
 import { policyOf } from './plans/policy.ts'
 import type { ClientStep, MachineStep, Step } from './plans/step.ts'
+import type { SeedResult } from './seeds.ts'
 import { StoredClient, type StoredWorld } from './stored-client.ts'
 import { type Offer, WireClient } from './wire-client.ts'
 
-export interface RunResult {
-  readonly seed: number
+export interface RunResult extends SeedResult {
   readonly violations: readonly Violation[]
   /** Empty unless asked for. */
   readonly trace: readonly string[]
-  readonly events: number
-  readonly simulatedMs: number
 }
 
 export interface RunOptions {

@@ -4,8 +4,10 @@
  * Ends with 1 at the first seed that fails, and says the line that replays it.
  */
 import { type ProgramOptions, runProgram, type Values, wholeNumber } from '../../program.ts'
+import { Coverage } from '../coverage.ts'
+import { runSeeds, summaryOf } from '../seeds.ts'
 import { makePlan } from './plan.ts'
-import { type BridgeRunResult, runBridgePlan } from './run.ts'
+import { runBridgePlan } from './run.ts'
 
 const usage = `Usage: npm run sim:bridge -- [--seeds N] [--from S] [--coverage] [--go-on]
        npm run sim:bridge -- --seed S
@@ -26,40 +28,21 @@ const options = {
 
 async function main(values: Values<typeof options>): Promise<number> {
   if (values.seed !== undefined) return await replay(wholeNumber('seed', values.seed))
-  const from = wholeNumber('from', values.from)
-  const count = wholeNumber('seeds', values.seeds)
-  const reached = new Map<string, number>()
-  const started = performance.now()
-  let lastMs = started
-  let failed = 0
-  let events = 0
-  let runs = 0
-  let simulatedMs = 0
-  for (let seed = from; seed < from + count; seed++) {
-    const names = new Set<string>()
-    const result = await runBridgePlan(makePlan(seed), { cover: (name) => void names.add(name) })
-    for (const name of names) reached.set(name, (reached.get(name) ?? 0) + 1)
-    runs++
-    events += result.events
-    simulatedMs += result.simulatedMs
-    if (result.violations.length > 0) {
-      failed++
-      console.log(summaryOf(result))
-      console.log(`replay it with: npm run sim:bridge -- --seed ${seed}`)
-      if (!values['go-on']) break
-    }
-    if (performance.now() - lastMs > 10_000) {
-      lastMs = performance.now()
-      process.stderr.write(`seed ${seed}, ${runs} of ${count}\n`)
-    }
-  }
-  if (values.coverage) for (const [name, times] of [...reached].sort()) console.log(`${name}: ${times}`)
-  const seconds = (performance.now() - started) / 1000
-  const hours = (simulatedMs / 3_600_000).toFixed(1)
-  console.log(
-    `${runs} seeds from ${from}: ${failed} failed; ${events} events, ${hours} simulated hours in ${seconds.toFixed(1)} s (${(runs / seconds).toFixed(0)} seeds/s)`,
-  )
-  return failed === 0 ? 0 : 1
+  const coverage = new Coverage()
+  return await runSeeds({
+    from: wholeNumber('from', values.from),
+    count: wholeNumber('seeds', values.seeds),
+    goesOn: values['go-on'],
+    run: async (seed) => {
+      const result = await runBridgePlan(makePlan(seed), { cover: coverage.note })
+      coverage.runEnded()
+      return result
+    },
+    replayOf: (seed) => `npm run sim:bridge -- --seed ${seed}`,
+    ended: () => {
+      if (values.coverage) for (const [name, runs] of [...coverage.runs].sort()) console.log(`${name}: ${runs}`)
+    },
+  })
 }
 
 async function replay(seed: number): Promise<number> {
@@ -72,11 +55,6 @@ async function replay(seed: number): Promise<number> {
   for (const line of result.trace) console.log(line)
   console.log(summaryOf(result))
   return result.violations.length === 0 ? 0 : 1
-}
-
-function summaryOf({ seed, violations, events, simulatedMs }: BridgeRunResult): string {
-  const what = violations.length === 0 ? 'nothing is wrong' : `${violations[0]!.checker}: ${violations[0]!.text}`
-  return `seed ${seed}: ${events} events in ${(simulatedMs / 1000).toFixed(1)} simulated seconds, ${what}`
 }
 
 process.exitCode = await runProgram(usage, options, main)

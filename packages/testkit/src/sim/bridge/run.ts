@@ -5,20 +5,16 @@
 import { Cable, type CableProfile } from '../cable.ts'
 import { Chance } from '../chance.ts'
 import { Loop } from '../loop.ts'
+import type { SeedResult } from '../seeds.ts'
 import type { BridgeTransport } from './bridge-transport.ts'
 import { EndClient } from './end-client.ts'
 import { Ledger } from './judge.ts'
 import { BrokerNode, type OwnBridge } from './node.ts'
 import type { BridgeRunPlan, Step } from './plan.ts'
 
-export interface BridgeRunResult {
-  readonly seed: number
-  /** Violations, each with the name of its checker. */
-  readonly violations: readonly { readonly checker: string; readonly text: string }[]
+export interface BridgeRunResult extends SeedResult {
   /** Empty unless asked for. */
   readonly trace: readonly string[]
-  readonly events: number
-  readonly simulatedMs: number
 }
 
 export interface BridgeRunOptions {
