@@ -51,7 +51,9 @@ export class Ledger {
   readonly #isLimited: boolean
   readonly #isRing: boolean
   readonly #isFaultless: boolean
-  readonly #hasCrashes: boolean
+  /** Brokers that crash, and those whose disk fails, by the plan. */
+  readonly #crashing: ReadonlySet<number>
+  readonly #failing: ReadonlySet<number>
 
   constructor(plan: BridgeRunPlan, fail: (checker: string, text: string) => void) {
     this.#plan = plan
@@ -59,7 +61,10 @@ export class Ledger {
     this.#fail = fail
     this.#isLimited = plan.brokers.some(({ queueMessagesMax }) => queueMessagesMax < Number.POSITIVE_INFINITY)
     this.#isRing = plan.shape.startsWith('ring')
-    this.#hasCrashes = plan.steps.some(({ step }) => step.kind === 'crash')
+    const brokersWith = (kind: 'crash' | 'disk'): Set<number> =>
+      new Set(plan.steps.flatMap(({ step }) => (step.kind === kind ? [step.broker] : [])))
+    this.#crashing = brokersWith('crash')
+    this.#failing = brokersWith('disk')
     this.#isFaultless = plan.steps.every(({ step }) => step.kind === 'publish')
   }
 
@@ -132,8 +137,7 @@ export class Ledger {
   /** Without a path a message of MQTT 5.0 does not say that a bridge brings it, and is refused while the disk fails. */
   #mayBeRefused(bridge: number): boolean {
     const { version, options, remote } = this.#plan.bridges[bridge]!
-    if (version < 5 || !options.includes('bridge_path off')) return false
-    return this.#plan.steps.some(({ step }) => step.kind === 'disk' && step.broker === remote)
+    return version === 5 && options.includes('bridge_path off') && this.#failing.has(remote)
   }
 
   #mayRepeat({ atMs }: Publication, { hops }: Arrival): boolean {
@@ -162,7 +166,7 @@ export class Ledger {
     const count = (publication.receipts.get(place) ?? 0) + 1
     publication.receipts.set(place, count)
     // With limits the first of two may have been dropped, and the other one comes by a longer way, or after a crash.
-    const isEither = this.#isLimited && (arrivals.length > 1 || this.#hasCrashes)
+    const isEither = this.#isLimited && (arrivals.length > 1 || this.#crashing.size > 0)
     if (count === 1 && !isEither) this.#checkOrder(publication, clientId, topic, qos)
     this.#checkCount(publication, arrivals, client, count)
     const most = Math.max(...arrivals.map((each) => Math.min(each.qos, publication.qos)))
@@ -199,7 +203,7 @@ export class Ledger {
 
   /** Before MQTT 5.0 a message that the disk does not take is not answered, and comes again behind later ones. */
   #mayOvertake({ plan: { version, broker } }: EndClient): boolean {
-    return version < 5 && this.#plan.steps.some(({ step }) => step.kind === 'disk' && step.broker === broker)
+    return version < 5 && this.#failing.has(broker)
   }
 
   #checkCount(publication: Publication, arrivals: readonly Arrival[], { plan }: EndClient, count: number): void {
@@ -297,10 +301,7 @@ export class Ledger {
   /** A broker on the way has no duty to keep what it gets at QoS 0: it crashes, its disk fails, or a reader is slow. */
   #mayForget({ places }: Arrival): boolean {
     if (places.some(({ broker, topic }) => this.#slow.has(placeOf(broker, topic)))) return true
-    const others = places.slice(1).map(({ broker }) => broker)
-    return this.#plan.steps.some(
-      ({ step }) => (step.kind === 'crash' || step.kind === 'disk') && others.includes(step.broker),
-    )
+    return places.slice(1).some(({ broker }) => this.#crashing.has(broker) || this.#failing.has(broker))
   }
 
   /**

@@ -336,7 +336,7 @@ class Run {
 
   async #settle(): Promise<void> {
     this.#line?.('* everything is well again')
-    for (const [index] of this.#unreachableMs.entries()) this.#unreachableMs[index] = 0
+    this.#unreachableMs.fill(0)
     for (const node of this.#nodes) node.calm()
     for (const [index, cable] of this.#cables.entries()) {
       cable?.resumeReading()
