@@ -2,6 +2,7 @@
  * Topic rewrites in the model, from docs/topics.md: the first rule that matches holds, and its result is not rewritten
  * again. Rights, the mount point and everything else see the result.
  */
+import { behindGroup } from './topics.ts'
 import type { Rewrite } from './types.ts'
 
 const DELAYED = /^(\$delayed\/\d+\/)(.+)$/
@@ -20,8 +21,7 @@ export function rewrittenTopic(rewrites: readonly Rewrite[], topic: string, name
 
 /** Rewrites the Topic Filter of a SUBSCRIBE or UNSUBSCRIBE. The group of a Shared Subscription stays. */
 export function rewrittenFilter(rewrites: readonly Rewrite[], topicFilter: string, names: Names): string {
-  const [, group = '', filter = topicFilter] = /^(\$share\/[^/]*\/)(.*)$/.exec(topicFilter) ?? []
-  return group + rewritten(rewrites, 'subscribe', filter, names)
+  return behindGroup(topicFilter, (filter) => rewritten(rewrites, 'subscribe', filter, names))
 }
 
 function rewritten(

@@ -26,8 +26,13 @@ export function isFilter(text: string): boolean {
 
 /** Topic Filter below a mount point. The group of a Shared Subscription stays before it. */
 export function mountedFilter(mountPoint: string, topicFilter: string): string {
+  return behindGroup(topicFilter, (filter) => mountPoint + filter)
+}
+
+/** Topic Filter of which the part behind the group of a Shared Subscription is changed; without a group, the whole. */
+export function behindGroup(topicFilter: string, change: (filter: string) => string): string {
   const [, group = '', filter = topicFilter] = /^(\$share\/[^/]*\/)(.*)$/.exec(topicFilter) ?? []
-  return group + mountPoint + filter
+  return group + change(filter)
 }
 
 /** Section 4.8.2: `$share/name/filter`. */

@@ -6,7 +6,7 @@
 import type { Properties } from '@recado/protocol'
 import { Chance } from '../chance.ts'
 import { makePublish } from './draw.ts'
-import { type Plan, withSteps } from './plan.ts'
+import { type Plan, wireClients, withSteps } from './plan.ts'
 import { type Step, step } from './step.ts'
 
 /** Payloads of its messages must be told from those of the others. */
@@ -15,11 +15,8 @@ const FIRST_INDEX = 4_000
 export function withDelays(plan: Plan): Plan {
   const chance = new Chance(plan.seed, 'plan', 'delays')
   if (!chance.of(0.25)) return plan
-  const { broker, clients } = plan
-  const publishers = [...clients.keys()].filter((i) => {
-    const { isLibrary, hasStore, profile } = clients[i]!
-    return !isLibrary && !hasStore && profile.clientId !== ''
-  })
+  const { broker } = plan
+  const publishers = wireClients(plan)
   if (publishers.length === 0) return plan
   const lastMs = plan.steps.at(-1)?.atMs ?? 0
   const steps: Step[] = []

@@ -36,6 +36,16 @@ export type DrawnConfig = Omit<BrokerConfig, 'denials' | 'withdrawals' | 'rates'
 
 export const TOPICS = ['a', 'a/b', 'a/b/c', 'b', 'b/c', 'c//d', '$x/y', 'no/x'] as const
 
+/** Whether it is a client on the wire that has a name. */
+export function isOnWire({ isLibrary, hasStore, profile }: PlannedClient): boolean {
+  return !isLibrary && !hasStore && profile.clientId !== ''
+}
+
+/** Returns the indices of the clients on the wire that have a name. */
+export function wireClients({ clients }: Plan): number[] {
+  return [...clients.keys()].filter((i) => isOnWire(clients[i]!))
+}
+
 /** Adds steps to a plan, each after those of the same time. */
 export function withSteps(plan: Plan, steps: readonly Step[]): Plan {
   return { ...plan, steps: [...plan.steps, ...steps].sort((a, b) => a.atMs - b.atMs) }

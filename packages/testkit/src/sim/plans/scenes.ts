@@ -6,7 +6,7 @@
 import type { QoS, Subscription } from '@recado/protocol'
 import { Chance } from '../chance.ts'
 import { FREE_USER } from '../model/rights.ts'
-import { type Plan, type PlannedClient, withSteps } from './plan.ts'
+import { isOnWire, type Plan, wireClients, withSteps } from './plan.ts'
 import { type FieldsOf, type PublishStep, type Step, type StepKind, step } from './step.ts'
 import { makeChanges, makeListener, makeSetup, makeWill } from './varied.ts'
 
@@ -41,7 +41,7 @@ interface Stage {
 export function withScenes(plan: Plan, isDense = false): Plan {
   const chance = new Chance(plan.seed, 'plan', 'scenes')
   if (!chance.of(0.6) && !isDense) return plan
-  const onWire = [...plan.clients.keys()].filter((i) => isOnWire(plan.clients[i]!))
+  const onWire = wireClients(plan)
   if (onWire.length < 2) return plan
   const steps: Step[] = []
   const lastMs = plan.steps.at(-1)?.atMs ?? 0
@@ -56,10 +56,6 @@ export function withScenes(plan: Plan, isDense = false): Plan {
   const [first, second] = plan.broker.listeners
   const listeners = first === second ? [first!, makeListener(chance)] : plan.broker.listeners
   return withSteps({ ...plan, broker: { ...plan.broker, listeners, isOneByOne: true } }, steps)
-}
-
-function isOnWire({ isLibrary, hasStore, profile }: PlannedClient): boolean {
-  return !isLibrary && !hasStore && profile.clientId !== ''
 }
 
 function playScene(stage: Stage): void {

@@ -7,7 +7,7 @@ import type { Subscription } from '@recado/protocol'
 import type { Reconfiguration } from '../broker-config.ts'
 import { Chance } from '../chance.ts'
 import type { ProfileChanges } from '../wire-client.ts'
-import { type Plan, withSteps } from './plan.ts'
+import { type Plan, wireClients, withSteps } from './plan.ts'
 import { type Step, step } from './step.ts'
 
 /** A topic that every client may publish to, and that no right is withdrawn for. */
@@ -40,10 +40,7 @@ export function withSequence(plan: Plan): Plan {
   const chance = new Chance(plan.seed, 'plan', 'sequences')
   if (!chance.of(0.12) || !plan.broker.isPersistent) return plan
   const { broker, clients, steps } = plan
-  const onWire = [...clients.keys()].filter((i) => {
-    const { isLibrary, hasStore, profile } = clients[i]!
-    return !isLibrary && !hasStore && profile.clientId !== '' && profile.clientId !== 'c4'
-  })
+  const onWire = wireClients(plan).filter((i) => clients[i]!.profile.clientId !== 'c4')
   if (onWire.length < 2) return plan
   const [one, other] = onWire as [number, number]
   const cast = {

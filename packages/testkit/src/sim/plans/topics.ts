@@ -6,7 +6,7 @@
 import type { CoreOptions } from '@recado/broker/testing'
 import { Chance } from '../chance.ts'
 import { makePublish } from './draw.ts'
-import { type Plan, TOPICS, withSteps } from './plan.ts'
+import { type Plan, TOPICS, wireClients, withSteps } from './plan.ts'
 import { type Step, step } from './step.ts'
 
 /** Payloads of its messages must be told from those of the others. */
@@ -63,14 +63,6 @@ export function withTopicOptions(plan: Plan): Plan {
   const onWire = wireClients(plan)
   if (onWire.length === 0) return plan
   return withMalformedDelays(withSparkplug(withAutoSubscriptions(withRewrites(plan, onWire), onWire), onWire), onWire)
-}
-
-/** Indices of the clients on the wire that have a name. */
-function wireClients({ clients }: Plan): number[] {
-  return [...clients.keys()].filter((i) => {
-    const { isLibrary, hasStore, profile } = clients[i]!
-    return !isLibrary && !hasStore && profile.clientId !== ''
-  })
 }
 
 function withOptions(plan: Plan, options: Partial<CoreOptions>, steps: readonly Step[]): Plan {
