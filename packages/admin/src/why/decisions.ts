@@ -6,7 +6,7 @@
  * were first published to last.
  */
 import type { BrokerEvents, DropReason, Observer, RetainedAnswer } from '@recado/broker'
-import { kept, Ring } from './ring.ts'
+import { isKeptWhole, kept, Ring } from './ring.ts'
 
 /** Published messages from one that is noted to the next. */
 const SAMPLED = 1_000
@@ -145,15 +145,10 @@ export class Decisions {
     'message.shared': ({ clientId, topic, topicFilter }) => this.#chose(clientId, topic, topicFilter),
     'subscription.made': ({ client, topicFilter, reasonCode, retained }) => {
       if (reasonCode < FAILURE && retained === 'sent') return
-      const [id, filter] = [kept(client.clientId), kept(topicFilter)]
-      this.subscriptions.add({ atMs: this.#nowMs(), clientId: id, topicFilter: filter, reasonCode, retained })
+      this.#subscribed(client.clientId, topicFilter, reasonCode, retained)
     },
-    'subscription.withdrawn': ({ client, topicFilter, reasonCode }) => {
-      const [id, filter] = [kept(client.clientId), kept(topicFilter)]
-      this.subscriptions.add({
-        ...{ atMs: this.#nowMs(), clientId: id, topicFilter: filter, reasonCode, retained: 'refused' },
-      })
-    },
+    'subscription.withdrawn': ({ client, topicFilter, reasonCode }) =>
+      this.#subscribed(client.clientId, topicFilter, reasonCode, 'refused'),
     'client.disconnected': ({ client, why }) => this.#note(client.clientId, 'disconnected', why),
     'session.ended': ({ clientId, why }) => this.#note(clientId, 'session-ended', why),
     'connection.refused': ({ clientId, why }) => {
@@ -166,15 +161,15 @@ export class Decisions {
     if (topic.charCodeAt(0) === 0x24 && topic.startsWith('$SYS/')) return
     const atMs = this.#nowMs()
     const known = this.#topics.get(topic)
-    if (known === undefined) {
-      if (this.#topics.size >= TOPICS_MAX) this.#topics.delete(this.#topics.keys().next().value!)
-      if (topic === kept(topic)) this.#topics.set(topic, { atMs, clientId, qos, retain, messages: 1 })
-    } else {
+    if (known !== undefined) {
       known.atMs = atMs
       known.clientId = clientId
       known.qos = qos
       known.retain = retain
       known.messages++
+    } else if (isKeptWhole(topic)) {
+      if (this.#topics.size >= TOPICS_MAX) this.#topics.delete(this.#topics.keys().next().value!)
+      this.#topics.set(topic, { atMs, clientId, qos, retain, messages: 1 })
     }
     if (--this.#untilSample > 0) return
     this.#untilSample = SAMPLED
@@ -201,11 +196,17 @@ export class Decisions {
   #chose(clientId: string, topic: string, topicFilter: string): void {
     let choices = this.#choices.get(topicFilter)
     if (choices === undefined) {
+      if (!isKeptWhole(topicFilter)) return
       if (this.#choices.size >= GROUPS_MAX) this.#choices.delete(this.#choices.keys().next().value!)
       choices = new Ring(CHOICES_MAX)
-      this.#choices.set(kept(topicFilter), choices)
+      this.#choices.set(topicFilter, choices)
     }
     choices.add({ atMs: this.#nowMs(), clientId: kept(clientId), topic: kept(topic) })
+  }
+
+  #subscribed(clientId: string, topicFilter: string, reasonCode: number, retained: RetainedAnswer): void {
+    const [id, filter] = [kept(clientId), kept(topicFilter)]
+    this.subscriptions.add({ atMs: this.#nowMs(), clientId: id, topicFilter: filter, reasonCode, retained })
   }
 
   #note(clientId: string, what: ClientNote['what'], why: string): void {

@@ -34,6 +34,9 @@ export class Ring<Entry> {
   }
 }
 
+/** Whether a text is short enough to be kept whole. */
+export const isKeptWhole = (text: string): boolean => text.length <= TEXT_MAX
+
 /** Text that is kept: a long one is cut, and copied so that it does not keep the whole alive. */
 export const kept = (text: string): string =>
-  text.length <= TEXT_MAX ? text : Buffer.from(text.slice(0, TEXT_MAX)).toString()
+  isKeptWhole(text) ? text : Buffer.from(text.slice(0, TEXT_MAX)).toString()

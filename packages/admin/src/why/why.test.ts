@@ -7,6 +7,7 @@ import { setTimeout } from 'node:timers/promises'
 import { type Client, type ConnectOptions, connect } from '@recado/client'
 import { Connect, encode, Subscribe } from '@recado/protocol'
 import { type Served, serve } from '../testing/api.ts'
+import { Decisions } from './decisions.ts'
 
 interface Why {
   sentence: string
@@ -271,4 +272,24 @@ test('a trace tells every step of a message, and ends', async (context) => {
   assert.equal((await served.ask('/api/v1/trace?seconds=1', { token })).status, 422)
   const short = await served.ask('/api/v1/trace?client=nobody&seconds=1', { token })
   assert.match(short.text, /^: the trace has begun/)
+})
+
+test('what is too long to be remembered takes the place of nothing that is', () => {
+  const decisions = new Decisions(1)
+  const { observer } = decisions
+  const publish = (topic: string): void =>
+    observer['message.published']!({ client: null, message: { topic, qos: 0, retain: false } as never })
+  const share = (topicFilter: string): void => observer['message.shared']!({ clientId: 'ada', topic: 'a', topicFilter })
+  for (let i = 0; i < 10_000; i++) publish(`t/${i}`)
+  for (let i = 0; i < 1_000; i++) share(`$share/${i}/a`)
+  const long = 'a'.repeat(600)
+  publish(long)
+  share(`$share/g/${long}`)
+  assert.equal(decisions.lastOf(long), undefined)
+  assert.equal(decisions.lastOf('t/0')?.messages, 1)
+  assert.equal([...decisions.choicesOf('$share/0/a')].length, 1)
+  publish('t/10000')
+  share('$share/1000/a')
+  assert.equal(decisions.lastOf('t/0'), undefined)
+  assert.deepEqual([...decisions.choicesOf('$share/0/a')], [])
 })
