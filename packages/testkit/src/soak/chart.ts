@@ -39,7 +39,7 @@ export function drawSoak(
     parts.push(`<text class="title" x="${x}" y="46">broker “${name}”</text>`)
     let y = 62
     for (const panel of panels) {
-      if (panel.series.length < 2) continue
+      if (panel.series.length === 0) continue
       parts.push(...drawPanel(panel, x, y, minutes * 60, column === 1 ? restarts : []))
       y += STEP
     }
@@ -56,7 +56,8 @@ text { font: 12px system-ui, sans-serif; fill: #24292f }
 .half { stroke: #8886; stroke-dasharray: 2 3 }
 .restart { stroke: #d9480f55 }
 .line { fill: none; stroke: #1971c2; stroke-width: 1.2 }
-@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .small { fill: #9198a1 } .line { stroke: #4dabf7 } }
+.dot { fill: #1971c2 }
+@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .small { fill: #9198a1 } .line { stroke: #4dabf7 } .dot { fill: #4dabf7 } }
 </style>
 ${parts.join('\n')}
 </svg>
@@ -90,7 +91,9 @@ function drawPanel(
     `<line class="half" x1="${atX(length / 2)}" x2="${atX(length / 2)}" y1="${y + 12}" y2="${y + 12 + HEIGHT}"/>`,
     `<text class="small" x="${x + LEFT - 4}" y="${y + 20}" text-anchor="end">${formatValue(top)}${unit}</text>`,
     `<text class="small" x="${x + LEFT - 4}" y="${y + 12 + HEIGHT}" text-anchor="end">0</text>`,
-    `<polyline class="line" points="${points}"/>`,
+    series.length === 1
+      ? `<circle class="dot" cx="${atX(series[0]!.at)}" cy="${atY(series[0]!.value)}" r="1.5"/>`
+      : `<polyline class="line" points="${points}"/>`,
   ]
 }
 

@@ -340,8 +340,8 @@ export const coreMutants: readonly Mutant[] = [
   mutant(
     'Retain Handling is ignored',
     'broker',
-    'makeSubscription',
-    'retainHandling === 0 || (retainHandling === 1 && isNew)',
+    'retainedAnswer',
+    'retainHandling === 0 || !session.subscriptions.has(topicFilter)',
     'true',
   ),
 
