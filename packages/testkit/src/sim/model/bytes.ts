@@ -3,6 +3,7 @@
  * counts topic, payload and properties; here only topic and payload are certain, so that what it may refuse and what it must are two numbers.
  */
 import type { Model } from './model.ts'
+import { payloadSize } from './payload.ts'
 import { largestSizeOf } from './sizes.ts'
 import type { Expectation, ModelConnection, ModelSession, Publication } from './state.ts'
 import type { WillMessage } from './types.ts'
@@ -12,16 +13,12 @@ const RETAINED_BYTES = 512
 
 /** Least number of bytes that it takes. */
 function leastOf({ topic, payload }: Publication): number {
-  return bytesOf(topic) + bytesOf(payload)
-}
-
-function bytesOf(text: string): number {
-  return new TextEncoder().encode(text).length
+  return new TextEncoder().encode(topic).length + payloadSize(payload)
 }
 
 /** Goes to nobody, and its publisher is told 0x97 where it can be. */
 export function isPayloadTooLarge({ settings }: Model, { payload }: { payload: string }): boolean {
-  return bytesOf(payload) > settings.payloadBytesMax
+  return payloadSize(payload) > settings.payloadBytesMax
 }
 
 export function isWillTooLarge(model: Model, will: WillMessage): boolean {

@@ -60,8 +60,10 @@ export function crash(model: Model): void {
       if (group.takenBy !== null && model.sessions.get(group.takenBy.session.clientId) !== group.takenBy.session)
         group.takenBy = null
     }
-    // A session that was over is there again, and has what had been given to another member.
-    if (expectations.some(({ group: each, session }) => each === group && session.isRevived)) {
+    // A session that was over is there again, and has what had been given to another member. So has a member whose
+    // message went to another one, when that has not reached the disk.
+    const isBack = ({ session, passedOnSeq }: Expectation): boolean => session.isRevived || passedOnSeq > flushedSeq
+    if (expectations.some((each) => each.group === group && isBack(each))) {
       group.isOptional = true
       if (group.takenBy?.isRedistributed) group.takenBy = null
     }

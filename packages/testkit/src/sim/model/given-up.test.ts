@@ -3,10 +3,12 @@ import { test } from 'node:test'
 import { settingsOf } from '../broker-config.ts'
 import { makePlan } from '../plans/make.ts'
 import { policyOf } from '../plans/policy.ts'
+import { crash } from './crash.ts'
 import { checkDrop } from './drops.ts'
 import { findNew } from './look-alikes.ts'
 import { Model } from './model.ts'
 import { Expectation, GroupDue, ModelConnection, ModelSession, type Publication } from './state.ts'
+import { withdraw } from './subscriptions.ts'
 import type { PublishPacket } from './types.ts'
 
 /** A model with members of `$share/g/t`, and a message that waits for the first of them. */
@@ -132,6 +134,43 @@ test('a later member gets what waits for a subscription that is withdrawn', () =
   away.subscriptions[0]!.toSeq = ++model.seq
   const found = find(connection, group.publication)
   assert.ok(found instanceof Expectation && found.session.clientId === 'later')
+})
+
+test('what waits for a subscription that is withdrawn has no order with another member', () => {
+  const { model, open, member, owe, publish } = world()
+  const [away, other] = [member('away'), member('other')]
+  open(away, 'away#1')
+  const group = publish('m', away)
+  const [owed, inherited] = [owe(group, away), owe(group, other)]
+  const taken = publish('n', away)
+  const own = owe(taken, other)
+  taken.takenBy = own
+  withdraw(model, 'away', '$share/g/t', 0x87)
+  assert.ok(owed.isRedistributed && inherited.isRedistributed)
+  assert.ok(!own.isRedistributed)
+  assert.deepEqual(model.violations, [])
+})
+
+test('what went to another member is in flight to the first one again when the disk did not learn of it', () => {
+  for (const isKnown of [false, true]) {
+    const { model, open, member, owe, publish, send, find } = world()
+    const first = member('first')
+    const before = open(first, 'first#1')
+    const group = publish('m', first)
+    group.publication.isAcknowledged = true
+    const shared = owe(group, first)
+    send(shared, before, 1)
+    before.state = 'closed'
+    model.flushedSeq = model.seq
+    open(first, 'first#2')
+    withdraw(model, 'first', '$share/g/t', 0x87)
+    const inherited = find(open(member('later'), 'later#1'), group.publication)
+    assert.ok(inherited instanceof Expectation)
+    group.takenBy = inherited
+    if (isKnown) model.flushedSeq = model.seq
+    crash(model)
+    assert.equal(shared.isOpen, !isKnown)
+  }
 })
 
 test('what another member inherits is not dropped', () => {

@@ -24,6 +24,7 @@ export function passOn(model: Model, topic: string): boolean {
           model.cover('shared.given-up')
           each.progress = 'done'
           each.doneSeq = model.seq
+          each.passedOnSeq = model.seq
           if (session.flight.get(each.packetId) === each) session.flight.delete(each.packetId)
         }
         const offers = newOffers(model, group)

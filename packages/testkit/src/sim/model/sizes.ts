@@ -3,6 +3,7 @@
  *
  * Sources: MQTT 5.0 sections 1.5.5, 2.2.2.2 and 3.3.
  */
+import { payloadSize } from './payload.ts'
 import type { Expectation, ModelSession, Publication } from './state.ts'
 
 /** Whether it is too large for its client, or not visible on its listener: it is not below the mount point. */
@@ -45,7 +46,7 @@ function sizeOf(
     (qos > 0 ? 2 : 0) +
     variableBytes(properties) +
     properties +
-    bytesOf(publication.payload)
+    payloadSize(publication.payload)
   return 1 + variableBytes(body) + body
 }
 

@@ -158,6 +158,9 @@ export function withdraw(model: Model, clientId: string, topicFilter: string, re
 function passOnWithdrawn(model: Model, group: GroupDue): void {
   group.isOptional = true
   for (const each of newOffers(model, group)) each.session.add(each)
+  // Of what nobody has got yet, it cannot be told whom it waited for: it comes to another member late, and out of order.
+  if (group.takenBy !== null) return
+  for (const each of group.publication.expectations) if (each.group === group) each.isRedistributed = true
 }
 
 /** UNSUBSCRIBE from a client. */
