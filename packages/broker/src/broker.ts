@@ -108,6 +108,8 @@ type OpenSettings = { -readonly [name in keyof ConnectionSettings]: ConnectionSe
 
 interface OpenListener {
   given: ListenerSettings
+  /** Whether it speaks another protocol than MQTT: it answers until all clients have gone. */
+  readonly isForeign: boolean
   readonly settings: OpenSettings
 }
 
@@ -189,7 +191,7 @@ export class Broker {
       await listener.close()
       this.#mustBeOpen()
     }
-    this.#listeners.set(listener, { given: options, settings })
+    this.#listeners.set(listener, { given: options, settings, isForeign: options.protocol !== undefined })
     const { name, address, transport } = listener
     this.#observers.merged?.['listener.started']?.({ listener: name, address, transport })
     return {
@@ -439,6 +441,15 @@ export class Broker {
   }
 
   /**
+   * Drops the messages that wait for a client (`drained`), those of Shared Subscriptions too; what is in flight goes on.
+   * Returns their number; null when there is no such session.
+   */
+  drainQueue(clientId: string): number | null {
+    check('clientId', clientId, text)
+    return this.#core.drain(clientId)
+  }
+
+  /**
    * Handles commands: messages that clients publish to `topic`, which is below `$CONTROL/`. The handler alone gets
    * them, when the authorizer allows it, and the client gets PUBACK or PUBREC when the handler is done. Without a
    * handler no client may publish there. The handler of `$CONTROL/#` gets what no other one takes. Errors of the handler are reported as `hook.failed`. @throws MqttError
@@ -569,11 +580,7 @@ export class Broker {
     timeoutMs = 5_000,
     graceMs = 200,
   }: CloseOptions): Promise<void> {
-    for (const listener of this.#listeners.keys()) {
-      await listener.close()
-      this.#observers.merged?.['listener.stopped']?.({ listener: listener.name })
-    }
-    this.#listeners.clear()
+    await this.#closeListeners(false)
     const core = this.#core
     if (core.connections.size > 0) {
       const isEmpty = new Promise<void>((resolve) => {
@@ -595,10 +602,21 @@ export class Broker {
       clearTimeout(timeout)
       clearInterval(lingering)
     }
+    // Whoever watches the broker sees it stop.
+    await this.#closeListeners(true)
     await this.#closeDurables(timeoutMs)
     await new Promise<void>((resolve) => core.finish(resolve))
     core.stop()
     await this.#store?.close()
+  }
+
+  async #closeListeners(isForeign: boolean): Promise<void> {
+    for (const [listener, open] of this.#listeners) {
+      if (open.isForeign !== isForeign) continue
+      this.#listeners.delete(listener)
+      await listener.close()
+      this.#observers.merged?.['listener.stopped']?.({ listener: listener.name })
+    }
   }
 
   /** Waits for handlers that are at work, but no longer than `timeoutMs`: their messages come again. */

@@ -94,6 +94,7 @@ export {
   type SessionOwner,
 } from './core/base/options.ts'
 export { faultOfRewrite, type TopicRewrite } from './core/base/topic-rewrites.ts'
+export type { ListenerView } from './core/connection/listener-counts.ts'
 export {
   identityOf,
   type ListenerLimitName,

@@ -446,6 +446,8 @@ export type DropReason =
   | 'disallowed-code-point'
   | 'expired'
   | 'session-ended'
+  /** An operator has emptied the queue of the session: `Broker.drainQueue`. */
+  | 'drained'
   | 'retained-limit'
   | 'not-authorized'
   | 'offline-qos0'

@@ -224,6 +224,12 @@ export class Core {
     return this.sessions.remove(clientId)
   }
 
+  /** Drops what waits for a session, as an administrator asks. Returns the number of messages; null without a session. */
+  drain(clientId: string): number | null {
+    this.context.turn.begin()
+    return this.sessions.drain(clientId)
+  }
+
   /** Numbers of all counters and gauges, by the names of `metricTable`. Costs the same however many clients there are. */
   snapshot(): MetricValues {
     const { unfinished, aliasRoom, willRoom } = this.connections

@@ -72,6 +72,32 @@ test('a client as it is: who, from where, since when, and what it has said and h
   assert.equal(inspect.client('b'), null)
 })
 
+test('a listener has the numbers of its connections, of those that have closed too', () => {
+  const { world, inspect } = scene()
+  assert.deepEqual(inspect.listeners(), [])
+  const a = kept(world, 'a', { listener: 'main' })
+  a.publish({ topic: 't' })
+  const gone = kept(world, 'gone', { listener: 'other' })
+  gone.subscribe('t')
+  a.publish({ topic: 't' })
+  world.run()
+  gone.drop()
+  world.client('silent', { listener: 'other' }).open().drop()
+  world.run()
+  const [main, other] = inspect.listeners()
+  const { bytesReceived, bytesSent } = world.core.metrics
+  assert.equal(main!.bytesReceived + other!.bytesReceived, bytesReceived)
+  assert.equal(main!.bytesSent + other!.bytesSent, bytesSent)
+  const counts = { connectionsOpened: 1, connectionsRefused: 0, messagesReceived: 2, messagesSent: 0 }
+  assert.deepEqual(
+    { ...main, bytesReceived: 0, bytesSent: 0 },
+    { listener: 'main', connections: 1, clients: 1, ...counts, bytesReceived: 0, bytesSent: 0 },
+  )
+  const { listener, connections, clients, connectionsOpened, connectionsRefused, messagesSent } = other!
+  assert.deepEqual([listener, connections, clients], ['other', 0, 0])
+  assert.deepEqual([connectionsOpened, connectionsRefused, messagesSent], [2, 1, 1])
+})
+
 test('rates of a client that is looked at often are of the last 5 to 10 seconds', () => {
   const { world, inspect } = scene()
   const client = kept(world, 'a', {}, { keepAliveSeconds: 0 })

@@ -19,6 +19,7 @@ import {
 } from '@recado/protocol'
 import type { Message } from '../core/base/message.ts'
 import { Connection } from '../core/connection/connection.ts'
+import type { ListenerView } from '../core/connection/listener-counts.ts'
 import type { Core } from '../core/core.ts'
 import type { DelayedMessage } from '../core/routing/delayed.ts'
 import type { SubscriptionEntry } from '../core/routing/subscriber.ts'
@@ -207,6 +208,12 @@ export class Inspector {
   client(clientId: string): ClientView | null {
     const session = this.#sessionOf(clientId)
     return session === undefined ? null : this.#clientView(session)
+  }
+
+  /** Returns the numbers of each listener that has had a connection, by name: connections, messages, bytes. */
+  listeners(): ListenerView[] {
+    const { connections } = this.#core
+    return connections.listenerCounts.views(connections)
   }
 
   /** Sessions, of connected clients and of those that are away. @throws MqttError ERR_MQTT_OPTION */

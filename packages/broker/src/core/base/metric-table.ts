@@ -124,6 +124,7 @@ export const metricTable: Readonly<Record<MetricName, Metric>> = {
   ),
   'dropped.expired': dropped('the Message Expiry Interval was over; retained messages count as well.'),
   'dropped.session-ended': dropped('the session ended while the message waited in it.'),
+  'dropped.drained': dropped('an operator has emptied the queue of its session.'),
   'dropped.retained-limit': dropped('not retained, over retainedMessagesMax or retainedBytesMax.'),
   'dropped.not-authorized': dropped('the publisher may not publish it, or the subscriber may not receive it.'),
   'dropped.offline-qos0': dropped('QoS 0, and the client was away.'),

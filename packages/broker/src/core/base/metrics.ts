@@ -58,6 +58,7 @@ export class Metrics {
     'disallowed-code-point': 0,
     expired: 0,
     'session-ended': 0,
+    drained: 0,
     'retained-limit': 0,
     'not-authorized': 0,
     'offline-qos0': 0,

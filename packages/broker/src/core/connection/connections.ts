@@ -19,6 +19,7 @@ import type { WillRoom } from '../session/will-room.ts'
 import { AliasRoom } from './alias-room.ts'
 import { Connection, type ConnectionParts, State } from './connection.ts'
 import { GuardedConnection } from './guarded-connection.ts'
+import { ListenerCounts } from './listener-counts.ts'
 import type { ConnectionSettings } from './listener-settings.ts'
 import { SlabPool } from './outbox.ts'
 import { hasListenerRate, ListenerThrottle } from './throttle.ts'
@@ -50,6 +51,7 @@ export class Connections implements ConnectionParts {
   readonly unfinished: Unfinished
   readonly aliasRoom: AliasRoom
   readonly controllers: Map<string, Controller> = new Map()
+  readonly listenerCounts: ListenerCounts = new ListenerCounts()
   /** Called when the last connection has gone. */
   onEmpty: (() => void) | null = null
   readonly #all: Set<Connection> = new Set()
@@ -186,6 +188,7 @@ export class Connections implements ConnectionParts {
     const { metrics, observer, turn } = this.context
     turn.begin()
     metrics.connectionsRefused++
+    this.listenerCounts.refused(listener)
     const reasonCode = ReasonCode.UnspecifiedError
     // As in Mosquitto: it was opened, though nobody could speak MQTT on it.
     observer?.['connection.opened']?.({ remoteAddress, listener })
@@ -195,6 +198,7 @@ export class Connections implements ConnectionParts {
   #refuse(remoteAddress: string, listener: string, why: string): null {
     const { metrics, observer } = this.context
     metrics.connectionsRefused++
+    this.listenerCounts.refused(listener)
     const reasonCode = ReasonCode.ServerBusy
     observer?.['connection.refused']?.({ remoteAddress, listener, clientId: '', reasonCode, why })
     return null
@@ -235,6 +239,7 @@ export class Connections implements ConnectionParts {
     if (!this.#all.delete(connection)) return
     this.#pending.delete(connection)
     this.uncountAddress(connection.remoteAddress)
+    this.listenerCounts.closed(connection)
     const { metrics, observer } = this.context
     metrics.connectionsClosed++
     metrics.connections--

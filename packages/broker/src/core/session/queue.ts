@@ -155,6 +155,17 @@ export class Queue {
     return removed
   }
 
+  /**
+   * Hands out those on disk after `clear`: the queue knows them no more, and takes new deliveries at once. Returns a
+   * function that takes the next one, or null.
+   */
+  handOutStored(): () => StoredEntry | null {
+    const stored = this.#stored
+    this.#stored = null
+    this.length = 0
+    return () => stored?.shift() ?? null
+  }
+
   /** Takes the next one on disk after `clear`, or null. */
   takeStored(): StoredEntry | null {
     const entry = this.#stored?.shift() ?? null

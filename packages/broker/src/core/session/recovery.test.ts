@@ -74,6 +74,48 @@ test('a session that ends counts every message that it drops, also those that ar
   assert.equal(again.metric('queuedMessages'), 0)
 })
 
+test('a queue that an operator empties is empty on the disk, too, and takes new messages in order', () => {
+  const world = new DiskWorld({ limits: { anonymousQueueMessagesMax: 100_000 } })
+  world.durable('s', 't').drop()
+  const p = world.client('p')
+  p.connected()
+  for (let part = 0; part < 5; part++) {
+    world.together(() => {
+      for (let i = 0; i < 250; i++) p.publish({ topic: 't', payload: `${i}`, qos: 1 })
+    })
+    world.settle()
+  }
+  assert.equal(world.core.drain('nobody'), null)
+  assert.equal(world.core.drain('s'), 1_250)
+  assert.deepEqual(
+    [world.metric('queuedMessages'), world.metric('queuedBytes'), world.metric('dropped.drained')],
+    [0, 0, 1_250],
+  )
+  // Before the rows are gone from the disk.
+  world.together(() => {
+    for (const payload of ['new 1', 'new 2']) p.publish({ topic: 't', payload, qos: 1 })
+  })
+  world.settle()
+  const again = world.settle().crash()
+  assert.equal(again.metric('queuedMessages'), 2)
+  const back = again.client('s')
+  back.acknowledges = true
+  again.connected(back)
+  assert.deepEqual(back.takePayloads(), ['new 1', 'new 2'])
+})
+
+test('a publisher that waits for a queue gets its acknowledgement when an operator empties it', () => {
+  const world = new DiskWorld()
+  world.durable('s', 't').drop()
+  const p = world.client('p')
+  p.connected()
+  p.publish({ topic: 't', payload: 'x', qos: 1 })
+  assert.equal(world.core.drain('s'), 1)
+  world.settle()
+  assert.equal(p.take(Puback).reasonCode, 0)
+  assert.equal(world.settle().crash().metric('queuedMessages'), 0)
+})
+
 test('a retained message that expires after the restart goes, also when nobody asks for it', () => {
   const world = new DiskWorld()
   const p = world.client('p')

@@ -623,6 +623,26 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     this.#timeNote = -1
   }
 
+  /**
+   * Drops what waits in the queue, as an operator asks. What is in flight goes on: the client may have it already.
+   * Returns the number of messages.
+   */
+  drain(): number {
+    const { faults, metrics } = this.#context
+    const before = this.queue.length
+    const inMemory = this.queue.clear()
+    // Those on disk only are not read again: they are counted.
+    this.droppedMessages += this.queue.length
+    metrics.dropped.drained += this.queue.length
+    this.#journal?.removeLeftRows({ session: this, next: this.queue.handOutStored() })
+    for (const delivery of inMemory) {
+      faults.attempt('emptied queue', () => this.discard(delivery, 'drained'), this.clientId)
+    }
+    this.keepsQoS0 = false
+    this.backlog.noteFullness()
+    return before
+  }
+
   /** Ends the session: nothing of it stays. Messages that a Shared Subscription chose it for go to other members. */
   end(): void {
     const { faults, wheel, metrics } = this.#context

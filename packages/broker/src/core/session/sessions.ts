@@ -274,6 +274,11 @@ export class Sessions implements SessionParts {
     this.end(session, 'expired')
   }
 
+  /** Drops what waits for a session, as an administrator asks. Returns the number of messages; null without a session. */
+  drain(clientId: string): number | null {
+    return this.#byClientId.get(clientId)?.drain() ?? null
+  }
+
   /** Removes a session and ends its connection, as an administrator asks. Returns false when there is none. */
   remove(clientId: string): boolean {
     const session = this.#byClientId.get(clientId)
