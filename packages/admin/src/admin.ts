@@ -20,6 +20,7 @@ import { openApi } from './http/openapi.ts'
 import { type Operation, operation } from './http/operation.ts'
 import { History } from './metrics/history.ts'
 import { accessOperations } from './operations/access.ts'
+import { backupOperation } from './operations/backup.ts'
 import { clientOperations } from './operations/clients.ts'
 import { healthOperations, ProcessSamples } from './operations/health.ts'
 import { insightOperations } from './operations/insight.ts'
@@ -80,6 +81,7 @@ export class Admin {
     if (decisions !== null) this.#stopObserving = broker.observe(decisions.observer)
     const all: Operation[] = [
       ...serverOperations(parts),
+      backupOperation(parts),
       ...accessOperations(parts),
       ...clientOperations(parts),
       ...subscriptionOperations(parts),

@@ -1,5 +1,6 @@
 /** The OpenAPI document and the API agree: its examples work, and requests made at random get the statuses that it names. */
 import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
 import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import type { AdminHost } from './host.ts'
@@ -30,7 +31,9 @@ const host: Partial<AdminHost> = {
   bans: () => [{ kind: 'clientid', name: 'noisy', untilMs: 1, by: 'ada' }],
   ban: () => undefined,
   unban: () => false,
-  reload: async () => ['read again'],
+  reload: async () => ({ isDone: true, lines: ['read again'] }),
+  setPassword: async (username) => (username === 'ada' ? 'done' : 'no-user'),
+  backup: async () => ({ bytes: 3, stream: Readable.from([Buffer.from('mdb')]) }),
   logTypes: () => ['error'],
   setLogTypes: () => undefined,
   disk: async () => ({ fileBytes: 1, freeBytes: 2 }),

@@ -4,6 +4,7 @@
  * `recado` fills it in `admin/`; another program that embeds the broker may leave out what it does not have: the
  * operations that need it answer 501.
  */
+import type { Readable } from 'node:stream'
 import type { ClientInfo, ProtocolConnection } from '@recado/broker'
 import type { Role } from './access/roles.ts'
 
@@ -80,6 +81,24 @@ export interface DiskState {
   readonly freeBytes: number
 }
 
+/** What came of reading configuration and files again. */
+export interface ReloadOutcome {
+  /** False when something could not be read, and stays as it was. */
+  readonly isDone: boolean
+  /** Lines of the log about it. */
+  readonly lines: readonly string[]
+}
+
+/** What came of a change of a password. `no-user`: the file does not have the user. `no-file`: there is no password file. */
+export type PasswordOutcome = 'done' | 'no-user' | 'no-file'
+
+/** A backup that is ready to be read. */
+export interface BackupState {
+  readonly bytes: number
+  /** The file; whoever takes it reads it to its end, or destroys it. */
+  readonly stream: Readable
+}
+
 /** Functions of the program around the broker. */
 export interface AdminHost {
   /** Version of the program. */
@@ -90,7 +109,7 @@ export interface AdminHost {
   certificate?(connection: ProtocolConnection): Promise<LoggedIn | null>
   /** Role of somebody without a login who comes from this machine; null: none. */
   anonymousRole(listener: string): Role | null
-  /** Whether the broker can be used: problems in words, none when it is ready. */
+  /** Whether the broker can be used: problems in words, none when it is ready. Also asked while it stops. */
   problems?(): string[]
   listeners?(): readonly ListenerState[]
   bridges?(): readonly BridgeState[]
@@ -104,8 +123,12 @@ export interface AdminHost {
   bans?(): readonly BanState[]
   ban?(kind: BanState['kind'], name: string, seconds: number, by: string): void
   unban?(kind: BanState['kind'], name: string): boolean
-  /** Reads configuration and files again; returns what was said about it. */
-  reload?(): Promise<readonly string[]>
+  /** Reads configuration and files again. */
+  reload?(): Promise<ReloadOutcome>
+  /** Sets the password of a user whom the password file of a listener has; default the first that has one. */
+  setPassword?(username: string, password: string, listener: string | undefined): Promise<PasswordOutcome>
+  /** Copies what is kept, of one moment, as a data file. null: nothing is kept. @throws Error in words */
+  backup?(signal: AbortSignal): Promise<BackupState | null>
   logTypes?(): readonly string[]
   setLogTypes?(types: readonly string[]): void
   disk?(): Promise<DiskState | null>

@@ -6,6 +6,7 @@ export { type NewToken, type Token, TokenFile, TokenFileError } from './access/t
 export { Admin, type AdminOptions, createAdmin } from './admin.ts'
 export type {
   AdminHost,
+  BackupState,
   BanState,
   BridgeState,
   ConfigurationState,
@@ -14,6 +15,8 @@ export type {
   LogFields,
   LoggedIn,
   Login,
+  PasswordOutcome,
+  ReloadOutcome,
   RightsAnswer,
   SettingState,
 } from './host.ts'

@@ -84,6 +84,55 @@ export const commandTable: readonly CommandEntry[] = [
     },
   },
   {
+    ...{ name: 'top', sample: '[--once]', does: 'shows rates, queues, drops and the busiest clients' },
+    load: async () => {
+      const { command, runTop } = await import('./cli/top.ts')
+      return { command, run: runTop }
+    },
+  },
+  {
+    ...{ name: 'clients', sample: '[CLIENT]', does: 'lists the clients of a running broker' },
+    load: async () => {
+      const { command, runClients } = await import('./cli/clients.ts')
+      return { command, run: runClients }
+    },
+  },
+  {
+    ...{ name: 'kick', sample: 'CLIENT', does: 'disconnects clients, ends sessions, drains queues' },
+    load: async () => {
+      const { command, runKick } = await import('./cli/kick.ts')
+      return { command, run: runKick }
+    },
+  },
+  {
+    ...{ name: 'ban', sample: 'clientid NAME', does: 'keeps clients away for a time' },
+    load: async () => {
+      const { command, runBan } = await import('./cli/ban.ts')
+      return { command, run: runBan }
+    },
+  },
+  {
+    ...{ name: 'retained', sample: 'list|get|set|delete', does: 'retained messages of a running broker' },
+    load: async () => {
+      const { command, runRetained } = await import('./cli/retained.ts')
+      return { command, run: runRetained }
+    },
+  },
+  {
+    ...{ name: 'publish', sample: '-t TOPIC -m MESSAGE', does: 'publishes as an operator, by the HTTP API' },
+    load: async () => {
+      const { command, runPublish } = await import('./cli/publish.ts')
+      return { command, run: runPublish }
+    },
+  },
+  {
+    ...{ name: 'reload', sample: '', does: 'makes a running broker read its configuration again' },
+    load: async () => {
+      const { command, runReload } = await import('./cli/reload.ts')
+      return { command, run: runReload }
+    },
+  },
+  {
     ...{ name: 'why', sample: '-t TOPIC [--client CLIENT]', does: 'says why a message did not arrive' },
     load: async () => {
       const { command, runWhy } = await import('./cli/why.ts')

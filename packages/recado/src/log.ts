@@ -66,6 +66,7 @@ export class Logger {
   #destinations: LogDestination[]
   readonly #streams: LogStreams
   #publish: PublishLine | null = null
+  #hear: ((event: string, message: string) => void) | null = null
   readonly #now: () => number
 
   /**
@@ -143,8 +144,17 @@ export class Logger {
     return this.#config.types.has(type)
   }
 
+  /** Calls `hear` with every line, written or not, until the returned function is called. One at a time. */
+  overhear(hear: (event: string, message: string) => void): () => void {
+    this.#hear = hear
+    return () => {
+      if (this.#hear === hear) this.#hear = null
+    }
+  }
+
   /** @param message one sentence for people; @param event the site's name for machines */
   log(type: LogType, event: string, message: string, fields?: LogFields): void {
+    this.#hear?.(event, message)
     this.#write(type, event, message, fields, LINE_BYTES_MAX)
   }
 

@@ -69,6 +69,14 @@ export class RunningBroker {
     return this.#reload
   }
 
+  /** Reads one file of logins or rights again, as after a change of it. Other files stay as they were read. */
+  async reread(path: string): Promise<void> {
+    const { broker, log } = this.#parts
+    const parts = this.#access.reloadables.filter(({ what }) => what.endsWith(` ${path}`))
+    await reloadAll(parts, log)
+    broker.recheck()
+  }
+
   async #reloadWhileWanted(): Promise<void> {
     while (this.#isWanted) {
       this.#isWanted = false

@@ -7,6 +7,7 @@
  */
 import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import type { ReloadOutcome } from '@recado/admin'
 import {
   type Broker,
   type BrokerEvents,
@@ -111,6 +112,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
   let sys: Sys | null = null
   let bridges: Bridges | null = null
   let administration: Administration | null = null
+  let isStopping = false
   const notifier = openNotifier(io.env ?? {}, (why) => {
     const text = `Warning: The service manager cannot be told that the broker runs (NOTIFY_SOCKET): ${why}`
     log.log('warning', 'process.notify', text)
@@ -173,7 +175,9 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     sys = new Sys(broker, dataFileOf(config), log, brokerVersion(config.asMosquitto), others)
     sys.every(config.sysIntervalSeconds)
     administration = new Administration(broker, () => sys?.numbers() ?? {}, log, config, access, {
-      reload: async () => running?.reload(),
+      reload: async () => reloadHeard(running, log),
+      reread: async (path) => running?.reread(path),
+      isStopping: () => isStopping,
       bridges: () => bridges?.figures() ?? [],
       bans: opener.manualBans,
       logTypes: () => log.types,
@@ -222,6 +226,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     if (config.file === null && config.asMosquitto === null) io.stdout.write(banner(config, handles))
     io.detach?.()
     const signal = await signals.stop
+    isStopping = true
     notifier.stopping()
     const terminating = wordsFor(log.style).terminating(brokerVersion(config.asMosquitto), signal)
     log.log('information', 'broker.stopping', terminating, { signal })
@@ -248,6 +253,24 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     opener?.tellRest()
     log.close()
   }
+}
+
+/** Reads configuration and files again, as SIGHUP does, and tells what the log says about it. */
+async function reloadHeard(running: RunningBroker | null, log: Logger): Promise<ReloadOutcome> {
+  if (running === null) return { isDone: false, lines: ['The broker is still starting.'] }
+  const lines: string[] = []
+  let isDone = true
+  const stop = log.overhear((event, message) => {
+    if (!/^(?:config|listener)\./.test(event)) return
+    if (event === 'config.reload-refused' || event === 'config.reload-failed') isDone = false
+    lines.push(message.replace(/^SIGHUP: /, ''))
+  })
+  try {
+    await running.reload()
+  } finally {
+    stop()
+  }
+  return { isDone, lines }
 }
 
 /** A line of the log as a message; what becomes of it is nothing to be logged. */

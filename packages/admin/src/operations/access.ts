@@ -182,6 +182,43 @@ export function accessOperations(parts: Parts): Operation[] {
       },
     }),
     operation({
+      method: 'put',
+      path: '/api/v1/users/{username}/password',
+      id: 'setPassword',
+      tag: 'access',
+      role: 'admin',
+      summary: 'Sets the password of a user of the password file, and ends the sessions of the API.',
+      description:
+        'The user must be there: `recado passwd` makes new ones. Clients that are connected with the old password are disconnected.',
+      params: z.strictObject({ username: z.string().describe('User name, percent-encoded.') }),
+      body: z.strictObject({
+        password: z.string().min(1).max(65_535),
+        listener: z
+          .string()
+          .max(1_000)
+          .optional()
+          .describe('Listener whose file it is; default the first one with a password file.'),
+      }),
+      answer: null,
+      problems: {
+        404: 'The file has no such user, or there is no such file.',
+        409: 'The file cannot be changed.',
+        501: 'The program cannot.',
+      },
+      async handle({ params: { username }, body: { password, listener }, audit }) {
+        const set = need(host, 'setPassword')
+        const outcome = await set(username, password, listener).catch((error: Error) => {
+          throw new Problem(409, `The password cannot be set: ${error.message}.`)
+        })
+        if (outcome === 'no-file') throw new Problem(404, 'No password file is configured there.')
+        if (outcome === 'no-user') {
+          throw new Problem(404, `The password file has no user "${username.slice(0, 200)}": recado passwd makes one.`)
+        }
+        audit(`set the password of the user "${username}"`)
+        return done()
+      },
+    }),
+    operation({
       method: 'get',
       path: '/api/v1/bans',
       id: 'listBans',

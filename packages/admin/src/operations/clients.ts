@@ -215,6 +215,23 @@ export function clientOperations({ broker }: Parts): Operation[] {
       },
     }),
     operation({
+      method: 'delete',
+      path: '/api/v1/sessions/{clientId}/queue',
+      id: 'drainQueue',
+      tag: 'clients',
+      role: 'operator',
+      summary: 'Drops the messages that wait for a session; those in flight go on, and a connected client stays.',
+      params: byClient,
+      answer: z.object({ messages: z.number().int().describe('Messages that were dropped (reason `drained`).') }),
+      problems: { 404: 'There is no such session.' },
+      handle({ params: { clientId }, audit }) {
+        const messages = broker.drainQueue(clientId)
+        if (messages === null) throw noSession(clientId)
+        audit(`dropped ${messages} messages that waited for "${clientId}"`)
+        return { messages }
+      },
+    }),
+    operation({
       method: 'get',
       path: '/api/v1/sessions/{clientId}/inflight',
       id: 'getInFlight',

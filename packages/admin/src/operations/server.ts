@@ -15,6 +15,19 @@ const listener = z.object({
   tls: z.boolean(),
   allowAnonymous: z.boolean(),
   certificateExpiresAtMs: timeMs.nullable(),
+  traffic: z
+    .object({
+      connections: z.number().int(),
+      clients: z.number().int(),
+      connectionsOpened: z.number().int(),
+      connectionsRefused: z.number().int().describe('Connections that ended before they had a successful CONNACK.'),
+      bytesReceived: z.number(),
+      bytesSent: z.number(),
+      messagesReceived: z.number().describe('PUBLISH packets.'),
+      messagesSent: z.number().describe('PUBLISH packets.'),
+    })
+    .nullable()
+    .describe('Numbers since the broker started; null for HTTP, and before the first connection.'),
 })
 const bridge = z.object({
   name: z.string(),
@@ -128,11 +141,15 @@ export function serverOperations({ broker, host, startedAtMs, history }: Parts):
       id: 'listListeners',
       tag: 'server',
       role: 'viewer',
-      summary: 'Listeners, and when their certificates end.',
+      summary: 'Listeners: when their certificates end, and what came and went by them.',
       answer: z.object({ items: z.array(listener) }),
       problems: { 501: 'The program does not say.' },
       example: {},
-      handle: () => ({ items: need(host, 'listeners')() }),
+      handle() {
+        const views = new Map(broker.inspect.listeners().map(({ listener, ...traffic }) => [listener, traffic]))
+        const items = need(host, 'listeners')().map((each) => ({ ...each, traffic: views.get(each.name) ?? null }))
+        return { items }
+      },
     }),
     operation({
       method: 'get',
@@ -157,14 +174,17 @@ export function serverOperations({ broker, host, startedAtMs, history }: Parts):
       tag: 'server',
       role: 'admin',
       summary: 'Reads the configuration and the files of logins, rights and certificates again, as SIGHUP does.',
-      answer: z.object({ lines: z.array(z.string()).describe('What the log says about it.') }),
+      answer: z.object({
+        isDone: z.boolean().describe('False: something could not be read and stays as it was; `lines` says what.'),
+        lines: z.array(z.string()).describe('What the log says about it.'),
+      }),
       problems: { 501: 'The program cannot.' },
       example: {},
       async handle({ audit }) {
         const reload = need(host, 'reload')
-        const lines = await reload()
-        audit('read configuration and files again')
-        return { lines }
+        const outcome = await reload()
+        audit(outcome.isDone ? 'read configuration and files again' : 'tried to read configuration and files again')
+        return outcome
       },
     }),
     operation({

@@ -32,6 +32,8 @@ export function subscriberReason(reason: DropReason, limits: Readonly<Limits>): 
       return 'its Message Expiry Interval was over before it could be sent'
     case 'session-ended':
       return 'its session ended while the message waited in it'
+    case 'drained':
+      return 'an operator has emptied the queue of its session'
     case 'not-authorized':
       return 'it may not receive messages of this topic'
     case 'offline-qos0':

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
@@ -70,6 +70,36 @@ test('users of the password file have the role that http_api_role gives them', a
   assert.equal((await get(port, '/api/v1/session', basic('bob:builder'))).status, 403)
   assert.equal((await get(port, '/api/v1/session', basic('ada:babbage'))).status, 401)
   assert.equal((await get(port, '/api/v1/session')).status, 401)
+  await program.stop('SIGTERM')
+})
+
+test('a password is set by the API: the old one is over at once, the kind of its hash stays', async (context) => {
+  const { port, folder, program } = await started(context, (files) => {
+    writeFileSync(join(files, 'pw'), '')
+    return ['listener_allow_anonymous false', `password_file ${files}/pw`, 'http_api_role admin ada']
+  })
+  const file = join(folder, 'pw')
+  assert.equal((await run('passwd', '-b', file, 'ada', 'lovelace')).code, 0)
+  assert.equal((await run('passwd', '-H', 'argon2id', '-b', file, 'bob', 'builder')).code, 0)
+  program.child.kill('SIGHUP')
+  const ada = basic('ada:lovelace')
+  await whileStatus(401, port, '/api/v1/session', ada)
+  const set = async (user: string, body: object): Promise<number> => {
+    const options = { method: 'PUT', headers: { ...ada, 'content-type': 'application/json' } }
+    const url = `http://127.0.0.1:${port}/api/v1/users/${user}/password`
+    return (await fetch(url, { ...options, body: JSON.stringify(body) })).status
+  }
+  assert.equal((await get(port, '/api/v1/session', basic('bob:builder'))).status, 403)
+  assert.equal(await set('bob', { password: 'two words' }), 204)
+  assert.equal((await get(port, '/api/v1/session', basic('bob:builder'))).status, 401)
+  assert.equal((await get(port, '/api/v1/session', basic('bob:two words'))).status, 403)
+  assert.match(readFileSync(file, 'utf8'), /^bob:\$argon2id\$/m)
+  assert.equal(await set('eve', { password: 'x' }), 404)
+  assert.equal(await set('bob', { password: 'x', listener: 'none' }), 404)
+  assert.equal(await set('bob', { password: 'a\nmallory:b' }), 409)
+  assert.equal(await set('ada', { password: 'byron' }), 204)
+  assert.equal((await get(port, '/api/v1/session', ada)).status, 401)
+  assert.equal((await get(port, '/api/v1/session', basic('ada:byron'))).status, 200)
   await program.stop('SIGTERM')
 })
 

@@ -6,7 +6,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { stat, statfs } from 'node:fs/promises'
-import type { AdminHost, BridgeState, ConfigurationState, DiskState, ListenerState } from '@recado/admin'
+import type { AdminHost, BridgeState, ConfigurationState, DiskState, ListenerState, ReloadOutcome } from '@recado/admin'
 import type { Broker } from '@recado/broker'
 import type { BridgeFigures } from '../bridge/bridge.ts'
 import type { Config } from '../config/config.ts'
@@ -17,11 +17,16 @@ import { lintTable } from '../lint/table.ts'
 import type { Logger } from '../log.ts'
 import type { ManualBans } from '../manual-bans.ts'
 import { version } from '../version.ts'
+import { backupOf, setPasswordIn } from './own-command.ts'
 
 /** Parts of the program that a start has and the API uses. */
 export interface ProgramParts {
   /** Reads configuration and files again, as SIGHUP does. */
-  readonly reload: () => Promise<void>
+  readonly reload: () => Promise<ReloadOutcome>
+  /** Reads a file of logins or rights again, by its path. */
+  readonly reread: (path: string) => Promise<void>
+  /** Whether the broker has begun to stop. */
+  readonly isStopping: () => boolean
   readonly bridges: () => readonly BridgeFigures[]
   readonly bans: ManualBans
   /** Types that are logged, and how to change them. */
@@ -32,6 +37,8 @@ export interface ProgramParts {
 }
 
 interface HostParts extends ProgramParts, Pick<AdminHost, 'login'> {
+  /** Forgets logins of the API: passwords have changed. */
+  readonly loginsChanged: () => void
   readonly broker: Broker
   readonly log: Logger
   readonly config: () => Config
@@ -53,6 +60,7 @@ export function hostOf(parts: HostParts): AdminHost {
     problems() {
       const { storeLagMs, memoryLevel } = broker.metrics()
       const problems: string[] = []
+      if (parts.isStopping()) problems.push('The broker is stopping.')
       if (storeLagMs > LAG_MS_MAX) {
         problems.push(`The store has not written for ${Math.round(storeLagMs / 1_000)} s: look at the disk.`)
       }
@@ -66,15 +74,29 @@ export function hostOf(parts: HostParts): AdminHost {
     unban: (kind, name) => bans.unban(kind, name),
     configuration: async () => configurationOf(config()),
     checkRights,
-    async reload() {
-      await reload()
-      return ['The configuration was read again: the log says what changed.']
+    reload,
+    async setPassword(username, password, listener) {
+      const path = passwordFileOf(config(), listener)
+      if (path === null) return 'no-file'
+      const outcome = await setPasswordIn(path, username, password)
+      if (outcome === 'done') {
+        await parts.reread(path)
+        parts.loginsChanged()
+      }
+      return outcome
     },
+    backup: async (signal) => (parts.dataFile === null ? null : backupOf(parts.dataFile, signal)),
     logTypes,
     setLogTypes,
     disk: () => diskOf(parts.dataFile),
     log: (type, event, text, fields) => log.log(type, event, text, fields),
   }
+}
+
+/** Password file of a listener, or the first one that is configured; null for none. */
+function passwordFileOf({ listeners }: Config, name: string | undefined): string | null {
+  const meant = listeners.filter((listener) => name === undefined || listener.name === name)
+  return meant.find(({ access }) => access.passwordFile !== null)?.access.passwordFile ?? null
 }
 
 function stateOf(listener: ListenerConfig): ListenerState {

@@ -103,8 +103,11 @@ test('http_api asks for a login, and reads what the ACL file lets one receive', 
   await get(port, '/api/v1/version', 'ada:babbage')
   while (refusals() === before) await once(program.child.stderr!, 'data')
   assert.equal(refusals(), before + 1, 'a request without a login is none that failed')
-  // More than wait for a check at the same time.
-  const many = await Promise.all(Array.from({ length: 600 }, () => get(port, '/api/v1/version', 'ada:babbage')))
+  // More than wait for a check at the same time, or than may fail in a row: how many that takes depends on the machine.
+  const many: Got[] = []
+  for (let round = 0; round < 20 && !many.some(({ status }) => status === 503); round++) {
+    many.push(...(await Promise.all(Array.from({ length: 600 }, () => get(port, '/api/v1/version', 'ada:babbage')))))
+  }
   const busy = many.filter(({ status }) => status === 503)
   assert.ok(busy.length > 0, 'all logins were checked')
   for (const { headers } of busy) assert.equal(headers['retry-after'], '2')

@@ -123,6 +123,7 @@ export class Administration {
       broker: this.#broker,
       log: this.#log,
       config: () => this.#config,
+      loginsChanged: () => this.#admin?.loginsChanged(),
       checkRights: (client, action, topic) => this.#checkRights(client, action, topic),
       login: (connection, login) => this.#roleOf(connection, login, null),
       certificate: async (connection) => {

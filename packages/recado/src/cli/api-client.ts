@@ -1,7 +1,8 @@
 /**
  * Requests of the command line to the HTTP API of a running broker: address, token, answers and errors in words.
  *
- * Used by `recado why`, `trace` and `status`. The invariant: an answer that is not the API's ends in one line that says what
+ * Used by the commands that ask a broker: `recado status`, `top`, `why`, `trace`, `clients`, `kick`, `ban`, `retained`,
+ * `publish`, `reload` and `backup --url`. The invariant: an answer that is not the API's ends in one line that says what
  * to do, and none is kept in memory beyond `ANSWER_BYTES_MAX`.
  */
 import { readFileSync } from 'node:fs'
@@ -26,12 +27,27 @@ export const apiRows: readonly OptionRow[] = [
   { names: ['--cafile'], value: 'FILE', help: 'trusted certificate authorities (PEM) for https', completes: 'file' },
 ]
 
-export const apiNotes = `The broker needs a listener with the HTTP API:
+const listenerNotes = `A broker without configured listeners has the HTTP API at ${URL_DEFAULT}; others need a listener with it:
 
   listener 9883 127.0.0.1
-  protocol http_api
+  protocol http_api`
+
+export const apiNotes: string = `${listenerNotes}
 
 Without a token a broker that allows anonymous clients lets its own machine look, but not trace.`
+
+/** Notes of commands that change something. */
+export const changeNotes = (role: 'operator' | 'admin'): string => `${listenerNotes}
+
+It needs a token with the role ${role}: recado token create NAME --role ${role}.
+
+Exit code: 0 when it is done, else 1.`
+
+/** Parameters of a request; those that are undefined are left out. */
+export type Parameters = Readonly<Record<string, string | undefined>>
+
+/** Segment of a path. */
+export const segment = (text: string): string => encodeURIComponent(text)
 
 export class ApiClient {
   readonly #url: URL
@@ -60,12 +76,30 @@ export class ApiClient {
    * Answer of a GET. Parameters that are undefined are left out; `accepted` are statuses whose body is the answer too.
    * @throws ToolError
    */
-  async get<Answer>(
+  async get<Answer>(path: string, parameters: Parameters = {}, accepted: readonly number[] = []): Promise<Answer> {
+    return this.#parsed<Answer>(await this.#open('GET', path, parameters, { accepted }))
+  }
+
+  /** Answer of a request that changes something; undefined when it has none. @throws ToolError */
+  async send<Answer>(
+    method: 'POST' | 'PUT' | 'DELETE',
     path: string,
-    parameters: Record<string, string | undefined> = {},
-    accepted: readonly number[] = [],
+    { parameters = {}, body }: { readonly parameters?: Parameters; readonly body?: object } = {},
   ): Promise<Answer> {
-    const response = await this.#open(path, parameters, 'application/json', accepted)
+    const response = await this.#open(method, path, parameters, body === undefined ? {} : { body })
+    if (response.statusCode !== 204) return this.#parsed<Answer>(response)
+    response.resume()
+    return undefined as Answer
+  }
+
+  /** Body of a GET as it comes, and its length where it is known. The caller reads or destroys it. @throws ToolError */
+  async download(path: string): Promise<{ readonly body: IncomingMessage; readonly bytes: number | null }> {
+    const body = await this.#open('GET', path, {}, { accept: 'application/octet-stream' })
+    const length = Number(body.headers['content-length'] ?? Number.NaN)
+    return { body, bytes: Number.isNaN(length) ? null : length }
+  }
+
+  async #parsed<Answer>(response: IncomingMessage): Promise<Answer> {
     const text = await textOf(response)
     try {
       return JSON.parse(text) as Answer
@@ -80,11 +114,11 @@ export class ApiClient {
    */
   async *events<Data>(
     path: string,
-    parameters: Record<string, string | undefined>,
+    parameters: Parameters,
     seconds: number,
     signal: AbortSignal,
   ): AsyncGenerator<{ name: string; data: Data }> {
-    const response = await this.#open(path, parameters, 'text/event-stream')
+    const response = await this.#open('GET', path, parameters, { accept: 'text/event-stream' })
     response.socket.setTimeout(seconds * 1000 + SILENCE_MS)
     const end = (): void => void response.destroy()
     signal.addEventListener('abort', end, { once: true })
@@ -112,29 +146,38 @@ export class ApiClient {
   }
 
   #open(
+    method: string,
     path: string,
-    parameters: Record<string, string | undefined>,
-    accept: string,
-    accepted: readonly number[] = [],
+    parameters: Parameters,
+    {
+      accept = 'application/json',
+      accepted = [],
+      body,
+    }: { readonly accept?: string; readonly accepted?: readonly number[]; readonly body?: object },
   ): Promise<IncomingMessage> {
     const url = new URL(path, this.#url)
     for (const [name, value] of Object.entries(parameters)) if (value !== undefined) url.searchParams.set(name, value)
+    const text = body === undefined ? null : JSON.stringify(body)
     const headers = {
       accept,
+      ...(text === null
+        ? {}
+        : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(text)) }),
       ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
     }
     return new Promise((resolve, reject) => {
       const isSecure = url.protocol === 'https:'
-      const options = { headers, agent: false as const, ...(isSecure && this.#ca ? { ca: this.#ca } : {}) }
+      const options = { method, headers, agent: false as const, ...(isSecure && this.#ca ? { ca: this.#ca } : {}) }
       const sent = (isSecure ? requestHttps : requestHttp)(url, options, (response) => {
-        if (response.statusCode === 200 || accepted.includes(response.statusCode ?? 0)) resolve(response)
+        const status = response.statusCode ?? 0
+        if ([200, 201, 204].includes(status) || accepted.includes(status)) resolve(response)
         else this.#refusal(response).then(reject, reject)
       })
       sent.setTimeout(SILENCE_MS, () =>
         sent.destroy(new ToolError(`${url.host} says nothing for ${SILENCE_MS / 1000} s`)),
       )
       sent.on('error', (error: NodeJS.ErrnoException) => reject(this.#failure(error)))
-      sent.end()
+      sent.end(text ?? undefined)
     })
   }
 

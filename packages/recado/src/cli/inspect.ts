@@ -21,7 +21,9 @@ import { recordJson } from './contents-json.ts'
 import { Output } from './io.ts'
 import { byteText, counted, grouped, Progress } from './progress.ts'
 import { dataFolderOf, folderRows, openFolder, runTool } from './store-folder.ts'
+import { type Row, Table } from './text-table.ts'
 
+/** Rows of each table that are printed without `--all`. */
 const ROWS_SHOWN = 50
 const NEVER_EXPIRES = 0xffff_ffff
 const NO_QUEUE: QueueTotals = { messages: 0, bytes: 0, inflight: 0 }
@@ -172,8 +174,6 @@ function withoutPayload(message: object): object {
   return rest
 }
 
-type Row = readonly string[]
-
 class TableReport {
   readonly #output: Output
   readonly #isAll: boolean
@@ -287,40 +287,4 @@ function ageText(seconds: number): string {
   if (seconds < 120) return `${Math.ceil(seconds)} s`
   if (seconds < 7200) return `${Math.round(seconds / 60)} min`
   return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} d`
-}
-
-/** Rows with aligned columns: the first rows decide the widths, longer cells in later ones stick out. */
-class Table {
-  readonly #right: ReadonlySet<number>
-  #widths: number[] | null = null
-  #rows: Row[]
-
-  constructor(head: Row, right: readonly number[]) {
-    this.#rows = [head]
-    this.#right = new Set(right)
-  }
-
-  /** Adds a row. Returns the text that can be printed now, or null. */
-  add(row: Row): string | null {
-    if (this.#widths !== null) return this.#text(row, this.#widths)
-    this.#rows.push(row)
-    return this.#rows.length > ROWS_SHOWN ? this.end() : null
-  }
-
-  /** Ends the table. Returns the text that is still to be printed, or null. */
-  end(): string | null {
-    if (this.#rows.length < 2) return null
-    const widths = this.#rows[0]!.map((_, column) => Math.max(...this.#rows.map((row) => row[column]!.length)))
-    const text = this.#rows.map((row) => this.#text(row, widths)).join('\n')
-    this.#widths = widths
-    this.#rows = []
-    return text
-  }
-
-  #text(row: Row, widths: readonly number[]): string {
-    return row
-      .map((cell, column) => (this.#right.has(column) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)))
-      .join('  ')
-      .trimEnd()
-  }
 }
