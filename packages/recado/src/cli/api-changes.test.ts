@@ -138,54 +138,48 @@ test('a running broker', async (suite) => {
     }
   })
 
-  await suite.test(
-    'recado retained lists, gets, sets and deletes; wildcards are deleted only with --yes',
-    async () => {
-      const { ask, folder } = broker
-      const set = ['retained', 'set', 'home/light', '-m', 'on', '--content-type', 'text/plain']
-      assert.deepEqual(await ask(...set), { code: 0, out: '', err: 'set\n' })
-      writeFileSync(join(folder, 'bytes'), Buffer.from([0, 255, 27]))
-      assert.equal((await ask('retained', 'set', 'home/bytes', '-f', join(folder, 'bytes'))).code, 0)
-      const listed = await ask('retained', 'list', 'home/#')
-      assert.equal(
-        listed.out,
-        ['TOPIC       QOS  BYTES  PAYLOAD', 'home/bytes    1      3  00ff1b', 'home/light    1      2  on', ''].join(
-          '\n',
-        ),
-      )
-      assert.deepEqual(await ask('retained', 'get', 'home/light'), { code: 0, out: 'on', err: '' })
-      const message = JSON.parse((await ask('retained', 'get', 'home/light', '--json')).out)
-      assert.deepEqual([message.topic, message.properties.contentType], ['home/light', 'text/plain'])
-      assert.match((await ask('retained', 'delete', 'home/+')).err, /--dry-run counts the messages, --yes deletes them/)
-      assert.equal(
-        (await ask('retained', 'delete', 'home/+', '--dry-run')).err,
-        '2 retained messages would be deleted\n',
-      )
-      assert.equal((await ask('retained', 'delete', 'home/bytes')).err, '1 retained message deleted\n')
-      assert.equal(
-        (await ask('retained', 'delete', '#', '--yes', '--json')).out,
-        '{"topicFilter":"#","messages":1,"isDryRun":false}\n',
-      )
-      assert.deepEqual(await ask('retained', 'list'), {
-        code: 0,
-        out: '',
-        err: 'There are no such retained messages.\n',
-      })
-      for (const [argv, error] of [
-        [['retained', 'get', 'home/light'], 'has no retained message'],
-        [['retained', 'get', 'a/#'], 'a message has a topic without wildcards'],
-        [['retained', 'get'], 'TOPIC missing'],
-        [['retained', 'set', 'a'], 'give the payload in one way'],
-        [['retained', 'set', 'a', '-m', ''], 'An empty payload would delete the message'],
-        [['retained', 'delete', 'a/#/b'], 'not a Topic Filter'],
-        [['retained', 'keep', 'a'], '"keep" is none of list, get, set, delete'],
-      ] as const) {
-        const { code, err } = await ask(...argv)
-        assert.equal(code, 1, argv.join(' '))
-        assert.ok(err.includes(error), err)
-      }
-    },
-  )
+  await suite.test('recado retained lists, gets, sets and deletes; wildcards are deleted only with --yes', async () => {
+    const { ask, folder } = broker
+    const set = ['retained', 'set', 'home/light', '-m', 'on', '--content-type', 'text/plain']
+    assert.deepEqual(await ask(...set), { code: 0, out: '', err: 'set\n' })
+    writeFileSync(join(folder, 'bytes'), Buffer.from([0, 255, 27]))
+    assert.equal((await ask('retained', 'set', 'home/bytes', '-f', join(folder, 'bytes'))).code, 0)
+    const listed = await ask('retained', 'list', 'home/#')
+    assert.equal(
+      listed.out,
+      ['TOPIC       QOS  BYTES  PAYLOAD', 'home/bytes    1      3  00ff1b', 'home/light    1      2  on', ''].join(
+        '\n',
+      ),
+    )
+    assert.deepEqual(await ask('retained', 'get', 'home/light'), { code: 0, out: 'on', err: '' })
+    const message = JSON.parse((await ask('retained', 'get', 'home/light', '--json')).out)
+    assert.deepEqual([message.topic, message.properties.contentType], ['home/light', 'text/plain'])
+    assert.match((await ask('retained', 'delete', 'home/+')).err, /--dry-run counts the messages, --yes deletes them/)
+    assert.equal((await ask('retained', 'delete', 'home/+', '--dry-run')).err, '2 retained messages would be deleted\n')
+    assert.equal((await ask('retained', 'delete', 'home/bytes')).err, '1 retained message deleted\n')
+    assert.equal(
+      (await ask('retained', 'delete', '#', '--yes', '--json')).out,
+      '{"topicFilter":"#","messages":1,"isDryRun":false}\n',
+    )
+    assert.deepEqual(await ask('retained', 'list'), {
+      code: 0,
+      out: '',
+      err: 'There are no such retained messages.\n',
+    })
+    for (const [argv, error] of [
+      [['retained', 'get', 'home/light'], 'has no retained message'],
+      [['retained', 'get', 'a/#'], 'a message has a topic without wildcards'],
+      [['retained', 'get'], 'TOPIC missing'],
+      [['retained', 'set', 'a'], 'give the payload in one way'],
+      [['retained', 'set', 'a', '-m', ''], 'An empty payload would delete the message'],
+      [['retained', 'delete', 'a/#/b'], 'not a Topic Filter'],
+      [['retained', 'keep', 'a'], '"keep" is none of list, get, set, delete'],
+    ] as const) {
+      const { code, err } = await ask(...argv)
+      assert.equal(code, 1, argv.join(' '))
+      assert.ok(err.includes(error), err)
+    }
+  })
 
   await suite.test(
     'recado publish publishes text, files and standard input, and says when nobody subscribes',
