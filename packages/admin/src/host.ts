@@ -81,7 +81,7 @@ export interface DiskState {
   readonly freeBytes: number
 }
 
-/** What came of reading configuration and files again. */
+/** Outcome of reading configuration and files again. */
 export interface ReloadOutcome {
   /** False when something could not be read, and stays as it was. */
   readonly isDone: boolean
@@ -89,7 +89,7 @@ export interface ReloadOutcome {
   readonly lines: readonly string[]
 }
 
-/** What came of a change of a password. `no-user`: the file does not have the user. `no-file`: there is no password file. */
+/** Outcome of a change of a password. `no-user`: the file does not have the user. `no-file`: there is no password file. */
 export type PasswordOutcome = 'done' | 'no-user' | 'no-file'
 
 /** A backup that is ready to be read. */
