@@ -12,7 +12,7 @@ import { type Step, step } from './step.ts'
 const TOPICS = ['a', 'a/b', 'a/b/c', 'b', 'b/c', 'c//d'] as const
 
 export function withRareThings(plan: Plan): Plan {
-  return withNarrowReader(withRepeats(plan))
+  return withNarrowReader(withReleases(withRepeats(plan)))
 }
 
 /** A client says what belongs to a QoS 2 message more often than once, and gives its Packet Identifiers out again soon. */
@@ -55,6 +55,37 @@ function addSlowDiskAndCrash(chance: Chance, atMs: number, steps: Step[]): void 
       isLastBatchDurable: chance.of(0.2),
     }),
   )
+}
+
+/**
+ * A client says PUBREL, and again on its next connection, while the disk fails. The broker dies before it is known there that the
+ * Packet Identifier is free, and the client gives that out again: an answer that came too early costs the next message.
+ */
+function withReleases(plan: Plan): Plan {
+  const chance = new Chance(plan.seed, 'plan', 'releases')
+  if (!chance.of(0.04) || !plan.broker.isPersistent) return plan
+  const client = pickClient(chance, plan, ({ isLibrary, hasStore }) => !isLibrary && !hasStore)
+  const reader = pickClient(chance, plan, (each) => each !== plan.clients[client])
+  if (client < 0 || reader < 0) return plan
+  const atMs = lastMsOf(plan) + 3_000
+  const latencyMs = chance.pick([100, 200, 400])
+  const changes = { version: 5, expirySeconds: 600, keepAliveSeconds: 0, maximumPacketSize: 0, will: null } as const
+  const connect = (thenMs: number, cleanStart: boolean): Step =>
+    step(thenMs, 'connect', { client, cleanStart, withWill: false, changes })
+  const failsMs = atMs + 1_000 + chance.between(latencyMs / 2, 2 * latencyMs)
+  const steps = [
+    connect(atMs, true),
+    step(atMs + 500, 'subscribe', { client: reader, subscriptions: [subscriptionTo('b')] }),
+    step(atMs + 900, 'disk-slow', { ms: 4 * latencyMs, latencyMs }),
+    publishing(atMs + 1_000, client, 'b', 'released twice', false),
+    step(failsMs, 'disk-fails', { ms: 3_000, code: 'EIO' }),
+    step(failsMs + chance.between(100, 300), 'cut', { client }),
+    connect(failsMs + 400, false),
+    step(failsMs + 1_500, 'broker-crash', { touches: 0, downMs: 0 }),
+    connect(failsMs + 3_500, false),
+    publishing(failsMs + 4_000, client, 'b', 'with its Packet Identifier', false),
+  ]
+  return withSteps(withProfile(plan, client, { reusesIds: true }), steps)
 }
 
 /** Messages are about as large as the Maximum Packet Size of a client that takes Topic Aliases: a new one makes them larger. */
