@@ -157,7 +157,7 @@ async function main() {
   if (![...known, 'all', 'none'].includes(arch))
     throw new ToolError(`--arch ${arch}: there is ${known}, all and none`, 2)
   ensureInstalled()
-  ensureBuilt()
+  await ensureBuilt()
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   const out = resolve(values.out ?? join('packed', version))
   const debs = arch === 'all' ? known : arch === 'none' ? [] : [arch]

@@ -12,6 +12,7 @@ import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildBrowser } from './build-browser.mjs'
 import { buildCommonJs } from './build-commonjs.mjs'
+import { buildDashboard } from './build-dashboard.mjs'
 import { checkRepository, published, root, run, runTool } from './lib/workspace.mjs'
 
 const unshipped = ['./testing', './wire-cases']
@@ -40,7 +41,7 @@ const writeManifest = (folder, manifest) =>
 function removeStale(name) {
   const dist = join(root, 'packages', name, 'dist')
   for (const path of readdirSync(dist, { recursive: true })) {
-    const match = /^(?!(?:browser|browser-cjs|react-native|cjs)[/\\])(.*?)\.(?:js|d\.ts)$/.exec(path)
+    const match = /^(?!(?:browser|browser-cjs|react-native|cjs|dashboard)[/\\])(.*?)\.(?:js|d\.ts)$/.exec(path)
     if (match !== null && !existsSync(join(root, 'packages', name, 'src', `${match[1]}.ts`))) rmSync(join(dist, path))
   }
 }
@@ -51,6 +52,7 @@ export async function buildForPacking() {
   for (const name of published) removeStale(name)
   await buildBrowser()
   await buildCommonJs()
+  buildDashboard()
 }
 
 /** Makes the tarballs in `out`, from copies, so that the workspace stays as it is. Returns their paths by package. */

@@ -5,9 +5,9 @@
 import './lib/check-node.mjs'
 
 import('./lib/workspace.mjs')
-  .then(({ ensureInstalled, ensureBuilt }) => {
+  .then(async ({ ensureInstalled, ensureBuilt }) => {
     ensureInstalled()
-    ensureBuilt()
+    await ensureBuilt()
     return import('../packages/recado/bin/recado.js')
   })
   .catch((error) => {

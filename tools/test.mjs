@@ -77,7 +77,7 @@ function setUpPeers() {
 /** Compiled test files. Listed from the sources, so that files of a deleted source in dist/ do not run. */
 function testFiles() {
   const compiled = filesBelow('packages')
-    .filter((path) => /^packages\/[^/]+\/src\/.*\.test\.ts$/.test(path))
+    .filter((path) => /^packages\/[^/]+\/(?:dashboard\/)?src\/.*\.test\.ts$/.test(path))
     .filter((path) => !unitOnly || !path.endsWith('.peer.test.ts'))
     .filter((path) => filters.length === 0 || filters.some((filter) => path.includes(filter)))
     .map((path) => path.replace('/src/', '/dist/').replace(/\.ts$/, '.js'))
@@ -89,9 +89,9 @@ function testFiles() {
   ]
 }
 
-await runTool(() => {
+await runTool(async () => {
   ensureInstalled()
-  ensureBuilt()
+  await ensureBuilt()
   if (!unitOnly) setUpPeers()
   if (filters.length === 0) {
     run(process.execPath, [join(root, 'node_modules', '@biomejs', 'biome', 'bin', 'biome'), 'check', '.'], {

@@ -79,7 +79,7 @@ async function main() {
     }
   }
   ensureInstalled()
-  ensureBuilt()
+  await ensureBuilt()
   for (const name of names) {
     const path = await buildDeb(name, resolve(values.out ?? 'packed'), values.quick ?? false)
     console.log(`${path} ${(statSync(path).size / 1e6).toFixed(1)} MB`)

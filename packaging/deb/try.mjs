@@ -116,7 +116,7 @@ async function main() {
     throw new ToolError(`--arch ${architecture} needs --root or --debootstrap: this Debian is of ${ownArchitecture}`, 2)
   }
   ensureInstalled()
-  ensureBuilt()
+  await ensureBuilt()
   const scratch = mkdtempSync(join(tmpdir(), 'recado-try-'))
   try {
     const first = values.deb ? resolve(values.deb) : await buildDeb(architecture, scratch, true)

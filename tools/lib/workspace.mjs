@@ -83,10 +83,12 @@ export function ensureInstalled() {
   npm(['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'npm ci')
 }
 
-/** Runs `tsc -b`: incremental, so this is quick when nothing changed. */
-export function ensureBuilt() {
+/** Runs `tsc -b` and bundles the dashboard: incremental, so this is quick when nothing changed. */
+export async function ensureBuilt() {
   if (!existsSync(join(root, 'packages', 'recado', 'dist', 'main.js'))) console.error('Building ...')
   run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'], { what: 'The build' })
+  const { ensureDashboard } = await import('../build-dashboard.mjs')
+  ensureDashboard()
 }
 
 /** All files below a folder, as paths relative to the root with `/`; skips what is installed or generated. */

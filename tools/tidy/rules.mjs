@@ -259,7 +259,7 @@ export function packagesAreLayered(files) {
 export function filesAreShort(files) {
   const violations = []
   for (const file of files) {
-    if (!/\.(ts|mjs|js)$/.test(file.path) || isTest(file.path) || longFiles.has(file.path)) continue
+    if (!/\.(tsx?|mjs|js)$/.test(file.path) || isTest(file.path) || longFiles.has(file.path)) continue
     const lines = file.text.split('\n').length - 1
     if (lines > LINES_MAX) violations.push(say(file, lines, `has ${lines} lines, more than ${LINES_MAX}`))
   }
@@ -271,7 +271,9 @@ export function filesHaveHeaders(files) {
   const violations = []
   for (const file of files) {
     const isSource =
-      (inPackage.test(file.path) && !/\.test\.ts$/.test(file.path)) || /^tools\/.*(?<!\.test)\.mjs$/.test(file.path)
+      (inPackage.test(file.path) && !/\.test\.ts$/.test(file.path)) ||
+      /^packages\/admin\/dashboard\/src\/.*(?<!\.test)\.tsx?$/.test(file.path) ||
+      /^tools\/.*(?<!\.test)\.mjs$/.test(file.path)
     if (isSource && headerOf(file.text).length < HEADER_MIN) violations.push(say(file, 1, 'has no header comment'))
   }
   return violations

@@ -7,6 +7,7 @@
  * Invariant: nothing here is on the way of a message, but for observers that the options turn on.
  */
 import type { IncomingMessage, ServerOptions, ServerResponse } from 'node:http'
+import { fileURLToPath } from 'node:url'
 import { getRequestListener } from '@hono/node-server'
 import type { Broker } from '@recado/broker'
 import { z } from 'zod'
@@ -28,6 +29,7 @@ import { messageOperations } from './operations/messages.ts'
 import type { Parts } from './operations/parts.ts'
 import { serverOperations } from './operations/server.ts'
 import { subscriptionOperations } from './operations/subscriptions.ts'
+import { Dashboard } from './pages/dashboard.ts'
 import { Decisions } from './why/decisions.ts'
 
 /** Decisions that are remembered. */
@@ -40,6 +42,8 @@ export interface AdminOptions {
   readonly tokens?: TokenFile
   /** Drops and refusals that are remembered for `why`; 0: none, and nothing is observed. Default 10,000. */
   readonly decisionsMax?: number
+  /** Serves the dashboard at `/`. Default true. */
+  readonly dashboard?: boolean
   /** Requests of an address per second, and five times as many in a burst. Default 100. */
   readonly requestsPerSecond?: number
 }
@@ -59,11 +63,14 @@ export class Admin {
   readonly operations: readonly Operation[]
   readonly #sessions: Sessions = new Sessions()
   readonly #identification: Identification
+  #dashboard: Dashboard | null = null
   #stopObserving: () => void = () => {}
   readonly #history: History
   readonly #samples: ProcessSamples = new ProcessSamples()
 
-  constructor(broker: Broker, { host, tokens, decisionsMax = DECISIONS_MAX, requestsPerSecond }: AdminOptions) {
+  constructor(broker: Broker, options: AdminOptions) {
+    const { host, tokens, decisionsMax = DECISIONS_MAX, dashboard = true, requestsPerSecond } = options
+    if (dashboard) this.#dashboard = new Dashboard(fileURLToPath(new URL('dashboard', import.meta.url)))
     const identification = new Identification({ host, tokens: tokens ?? null, sessions: this.#sessions })
     this.#identification = identification
     this.#history = new History(broker)
@@ -96,16 +103,26 @@ export class Admin {
       host.log('error', 'api.failed', `The API has failed at ${where}: ${what}`, { where })
     }
     const app = appOf(all, { identification, audit: parts.audit, failed, requestsPerSecond })
-    this.handler = getRequestListener((request, bindings) => app.fetch(request, bindings as never), {
+    const answer = getRequestListener((request, bindings) => app.fetch(request, bindings as never), {
       overrideGlobalObjects: false,
       errorHandler: (error) => {
         failed('a request', error)
         return new Response(null, { status: 500 })
       },
     })
+    this.handler = async (request, response) => {
+      const path = (request.url ?? '/').split('?', 1)[0]!
+      if (this.hasPage(path)) this.#dashboard!.send(path, request, response)
+      else await answer(request, response)
+    }
   }
 
-  /** Whether the API answers at this path; anything else may be a file or another handler's. */
+  /** Whether a page or a file of the dashboard is at this path. */
+  hasPage(path: string): boolean {
+    return this.#dashboard?.has(path) === true
+  }
+
+  /** Whether the API answers at this path; anything else may be a page, a file or another handler's. */
   answers(path: string): boolean {
     return path === '/metrics' || path === '/livez' || path === '/readyz' || path.startsWith('/api/v1/')
   }

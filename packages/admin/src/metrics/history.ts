@@ -59,11 +59,14 @@ class Track {
     this.#count = Math.min(this.#count + 1, this.#size)
   }
 
-  read(wanted: readonly string[]): { atMs: number[]; series: Record<string, number[]> } {
+  /** @param sinceMs only values that are later */
+  read(wanted: readonly string[], sinceMs: number): { atMs: number[]; series: Record<string, number[]> } {
     const order = Array.from(
       { length: this.#count },
       (_, i) => (this.#next - this.#count + i + this.#size) % this.#size,
     )
+    // The one before the first that is shown is there for its rate.
+    while (order.length > 1 && this.#times[order[1]!]! <= sinceMs) order.shift()
     const atMs = order.slice(1).map((at) => this.#times[at]!)
     const series: Record<string, number[]> = {}
     for (const name of wanted) {
@@ -101,9 +104,13 @@ export class History {
     this.#ticks++
   }
 
-  /** Returns values by time, the oldest first. */
-  read(stepSeconds: number, wanted: readonly string[]): { atMs: number[]; series: Record<string, number[]> } {
-    return this.#tracks.find((track) => track.stepSeconds === stepSeconds)!.read(wanted)
+  /** Returns values that are later than `sinceMs` by time, the oldest first. */
+  read(
+    stepSeconds: number,
+    wanted: readonly string[],
+    sinceMs = 0,
+  ): { atMs: number[]; series: Record<string, number[]> } {
+    return this.#tracks.find((track) => track.stepSeconds === stepSeconds)!.read(wanted, sinceMs)
   }
 
   stop(): void {

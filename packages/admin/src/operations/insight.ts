@@ -1,6 +1,7 @@
 /** Operations that say why: reasons after the fact, traces as it happens, drops, rights, recipients. */
 import { isTopicFilter, isTopicName, topicMatches } from '@recado/protocol'
 import { z } from 'zod'
+import { eventStream } from '../http/events.ts'
 import { type Operation, operation } from '../http/operation.ts'
 import { Problem } from '../http/problem.ts'
 import { Reply } from '../http/reply.ts'
@@ -12,8 +13,6 @@ import { recipientSchema, timeMs } from './views.ts'
 
 /** Traces that run at a time. */
 const TRACES_MAX = 10
-/** Time between two lines that say nothing but that the trace goes on. */
-const HEARTBEAT_MS = 10_000
 
 const topicName = z
   .string()
@@ -219,49 +218,9 @@ export function insightOperations(parts: Parts, decisions: Decisions | null): Op
         traces++
         if (payload === 'true') audit(`traced payloads of ${topicFilter ?? client ?? username ?? ''}`)
         const trace = new Trace(broker, host, { topicFilter, clientId: client, username, payload: payload === 'true' })
-        return new Reply(
-          200,
-          streamOf(trace, seconds, signal, () => traces--),
-        )
+        const onEnd = (): void => void traces--
+        return new Reply(200, eventStream(trace, { name: 'step', lostField: 'steps', seconds, signal, onEnd }))
       },
     }),
   ]
-}
-
-/** Steps of a trace as server-sent events. */
-function streamOf(trace: Trace, seconds: number, signal: AbortSignal, onEnd: () => void): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder()
-  let isOver = false
-  let heartbeat: NodeJS.Timeout | undefined
-  const timer = setTimeout(() => end(), seconds * 1_000)
-  const end = (): void => {
-    if (isOver) return
-    isOver = true
-    clearTimeout(timer)
-    clearInterval(heartbeat)
-    trace.end()
-    onEnd()
-  }
-  signal.addEventListener('abort', end)
-  return new ReadableStream<Uint8Array>({
-    start(controller) {
-      controller.enqueue(encoder.encode(': the trace has begun\n\n'))
-      heartbeat = setInterval(() => {
-        // A reader that is slow has enough to read.
-        if (!isOver && (controller.desiredSize ?? 0) > 0) controller.enqueue(encoder.encode(': it goes on\n\n'))
-      }, HEARTBEAT_MS)
-    },
-    async pull(controller) {
-      const batch = await trace.next()
-      if (batch === null) {
-        end()
-        controller.close()
-        return
-      }
-      const events = batch.steps.map((step) => `event: step\ndata: ${JSON.stringify(step)}\n\n`)
-      if (batch.lost > 0) events.push(`event: lost\ndata: ${JSON.stringify({ steps: batch.lost })}\n\n`)
-      controller.enqueue(encoder.encode(events.join('')))
-    },
-    cancel: end,
-  })
 }

@@ -1,13 +1,21 @@
-/** Operations on messages: publish, retained messages, and the levels of their topics. */
-import { isTopicFilter, isTopicName } from '@recado/protocol'
+/** Operations on messages: publish, look at them as they come, retained messages, and the levels of their topics. */
+import type { Broker } from '@recado/broker'
+import { isTopicFilter, isTopicName, topicMatches } from '@recado/protocol'
 import { z } from 'zod'
+import { EventQueue, type EventSource, eventStream } from '../http/events.ts'
 import { type Operation, operation } from '../http/operation.ts'
 import { pageByKey, pageOf, pageQuery } from '../http/paging.ts'
 import { Problem } from '../http/problem.ts'
+import { Reply } from '../http/reply.ts'
 import { childrenOf } from './levels.ts'
 import type { Parts } from './parts.ts'
 import { given } from './query.ts'
-import { messageJson, messageSchema } from './views.ts'
+import { bytesJson, messageJson, messageSchema, propertiesJson } from './views.ts'
+
+/** Streams of messages that run at a time. */
+const STREAMS_MAX = 20
+/** Messages that wait for the reader of a stream; more are lost, and counted. */
+const WAITING_MAX = 1_000
 
 const topicQuery = z.string().min(1).max(65_535).describe('Topic Name, percent-encoded.')
 const payloadQuery = z.coerce
@@ -80,7 +88,36 @@ function mustBeFilter(topicFilter: string | undefined): void {
 /** Operations of the group `messages`. */
 export function messageOperations({ broker }: Parts): Operation[] {
   const { inspect } = broker
+  let streams = 0
   return [
+    operation({
+      method: 'get',
+      path: '/api/v1/messages',
+      id: 'watchMessages',
+      tag: 'messages',
+      role: 'operator',
+      summary: 'Messages of a Topic Filter as they are published, as server-sent events.',
+      description:
+        'Each event has the name `message` and a JSON object: atMs, clientId (publisher; null for the broker, and where it is not known), topic, qos, retain, isRetained (it was there before), payload and properties. `lost` says how many messages the reader was too slow for. Nobody is subscribed: clients and numbers of subscriptions stay as they are.',
+      query: z.strictObject({
+        topicFilter: z.string().min(1).max(65_535).describe('Topic Filter, with + and #.'),
+        retained: z.enum(['true', 'false']).default('false').describe('true: retained messages first.'),
+        payloadBytes: payloadQuery,
+        seconds: z.coerce.number().int().min(1).max(3_600).default(600),
+      }),
+      answer: z.string(),
+      mediaType: 'text/event-stream',
+      problems: { 503: 'Too many streams run.' },
+      handle({ query: { topicFilter, retained, payloadBytes, seconds }, signal, audit }) {
+        mustBeFilter(topicFilter)
+        if (streams >= STREAMS_MAX) throw new Problem(503, `${STREAMS_MAX} streams run already: end one of them.`)
+        const source = messagesOf(broker, topicFilter, retained === 'true', payloadBytes)
+        streams++
+        audit(`watches messages of "${topicFilter}"`)
+        const onEnd = (): void => void streams--
+        return new Reply(200, eventStream(source, { name: 'message', lostField: 'messages', seconds, signal, onEnd }))
+      },
+    }),
     operation({
       method: 'post',
       path: '/api/v1/publish',
@@ -225,4 +262,38 @@ export function messageOperations({ broker }: Parts): Operation[] {
       handle: ({ query: { below, limit, cursor } }) => childrenOf(inspect, below, { limit, cursor }),
     }),
   ]
+}
+
+/** Messages of a filter as they come, bounded. */
+function messagesOf(broker: Broker, topicFilter: string, withRetained: boolean, payloadBytes: number): EventSource {
+  const queue = new EventQueue<unknown>(WAITING_MAX)
+  let isOver = false
+  // An observer and no subscription: nothing of what clients see may change because somebody looks.
+  const stop = broker.observe({
+    'message.published': ({ client, message: { topic, qos, retain, payload, properties } }) => {
+      if (!topicMatches(topicFilter, topic)) return
+      queue.add(() => ({
+        ...{ atMs: Date.now(), clientId: client?.clientId ?? null, topic, qos, retain, isRetained: false },
+        payload: bytesJson(payload.subarray(0, payloadBytes), payload.length),
+        properties: propertiesJson(properties),
+      }))
+    },
+  })
+  const addRetained = async (): Promise<void> => {
+    for await (const message of broker.inspect.retained({ topicFilter, payloadBytesMax: payloadBytes })) {
+      if (isOver) return
+      const { expiresAtMs: _expiresAtMs, ...shown } = messageJson(message)
+      queue.add(() => ({ atMs: Date.now(), clientId: null, ...shown, isRetained: true }))
+    }
+  }
+  // A broker that is being closed ends the stream as well.
+  if (withRetained) addRetained().catch(() => queue.end())
+  return {
+    next: () => queue.next(),
+    end: () => {
+      isOver = true
+      stop()
+      queue.end()
+    },
+  }
 }

@@ -124,6 +124,7 @@ export function serverOperations({ broker, host, startedAtMs, history }: Parts):
           .refine((list) => list.every((name) => seriesNames.includes(name)), `take some of ${seriesNames.join(', ')}`)
           .optional()
           .describe('Names with commas between them; default all.'),
+        since: z.coerce.number().min(0).default(0).describe('Only values later than this: the last `atMs` of before.'),
       }),
       answer: z.object({
         stepSeconds: z.number().int(),
@@ -131,8 +132,8 @@ export function serverOperations({ broker, host, startedAtMs, history }: Parts):
         series: z.record(z.string(), z.array(z.number())).describe('Counters per second, gauges as they were.'),
       }),
       example: { query: 'step=10&series=messagesReceived,clients' },
-      handle({ query: { step, series = seriesNames } }) {
-        return { stepSeconds: Number(step), ...history.read(Number(step), series) }
+      handle({ query: { step, series = seriesNames, since } }) {
+        return { stepSeconds: Number(step), ...history.read(Number(step), series, since) }
       },
     }),
     operation({

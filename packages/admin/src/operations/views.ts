@@ -5,6 +5,7 @@
  * out as they are.
  */
 import type { ClientView, InFlightView, MessageView, QueuedView } from '@recado/broker'
+import type { Properties } from '@recado/protocol'
 import { z } from 'zod'
 
 /** Time in milliseconds since the Unix epoch. */
@@ -150,7 +151,8 @@ export function clientJson({ peer, ...rest }: ClientView): Record<string, unknow
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-function bytesJson(shown: Uint8Array, length: number): z.output<typeof bytes> {
+/** Bytes in the form of JSON. `length`: of the whole, of which `shown` is the beginning. */
+export function bytesJson(shown: Uint8Array, length: number): Record<string, unknown> {
   let text: string | null
   try {
     text = decoder.decode(shown)
@@ -162,10 +164,13 @@ function bytesJson(shown: Uint8Array, length: number): z.output<typeof bytes> {
 
 /** A message in the form of JSON. */
 export function messageJson({ payload, payloadBytes, properties, ...rest }: MessageView): Record<string, unknown> {
-  const { correlationData, ...others } = properties
-  const correlation =
-    correlationData === undefined ? {} : { correlationData: Buffer.from(correlationData).toString('base64') }
-  return { ...rest, payload: bytesJson(payload, payloadBytes), properties: { ...others, ...correlation } }
+  return { ...rest, payload: bytesJson(payload, payloadBytes), properties: propertiesJson(properties) }
+}
+
+/** Properties of a message in the form of JSON. */
+export function propertiesJson({ correlationData, ...others }: Properties): Record<string, unknown> {
+  if (correlationData === undefined) return others
+  return { ...others, correlationData: Buffer.from(correlationData).toString('base64') }
 }
 
 /** A queued message in the form of JSON. */

@@ -8,6 +8,7 @@
 import type { ApplicationMessage, Broker, ClientInfo, Observer, RecipientView } from '@recado/broker'
 import { topicMatches } from '@recado/protocol'
 import type { AdminHost } from '../host.ts'
+import { EventQueue } from '../http/events.ts'
 
 /** Steps that wait for the reader; more are lost, and counted. */
 const WAITING_MAX = 1_000
@@ -54,10 +55,7 @@ export class Trace {
   readonly #broker: Broker
   readonly #host: AdminHost
   readonly #nowMs: () => number
-  readonly #waiting: Step[] = []
-  #lost = 0
-  #wake: (() => void) | null = null
-  #isOver = false
+  readonly #queue: EventQueue<Step> = new EventQueue(WAITING_MAX)
   readonly #inFlight: Map<string, string> = new Map()
   readonly #stop: () => void
 
@@ -72,31 +70,16 @@ export class Trace {
   /** Ends the trace; steps that wait may still be taken. */
   end(): void {
     this.#stop()
-    this.#isOver = true
-    this.#wake?.()
+    this.#queue.end()
   }
 
   /** Resolves with steps that have come, and the number of those that were lost; null at the end. */
-  async next(): Promise<{ readonly steps: readonly Step[]; readonly lost: number } | null> {
-    while (this.#waiting.length === 0 && !this.#isOver) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve
-      })
-      this.#wake = null
-    }
-    if (this.#waiting.length === 0) return null
-    const lost = this.#lost
-    this.#lost = 0
-    return { steps: this.#waiting.splice(0), lost }
+  next(): Promise<{ readonly events: readonly Step[]; readonly lost: number } | null> {
+    return this.#queue.next()
   }
 
   #add(step: Step['step'], clientId: string | null, topic: string, details: Record<string, unknown> = {}): void {
-    if (this.#waiting.length >= WAITING_MAX) {
-      this.#lost++
-      return
-    }
-    this.#waiting.push({ atMs: this.#nowMs(), step, clientId, topic, ...details })
-    this.#wake?.()
+    this.#queue.add(() => ({ atMs: this.#nowMs(), step, clientId, topic, ...details }))
   }
 
   #isTopic(topic: string): boolean {

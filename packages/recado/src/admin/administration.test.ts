@@ -58,7 +58,7 @@ test('http_api answers GET of version, listeners and the numbers of $SYS', async
   assert.equal(tree['$SYS/broker/clients/connected'], 0)
   assert.equal(typeof tree['$SYS/broker/uptime'], 'number')
   assert.equal((await get(port, '/api/v1/nothing')).status, 404)
-  assert.equal((await get(port, '/')).status, 404)
+  assert.equal((await get(port, '/nothing')).status, 404)
   for (const method of ['POST', 'HEAD', 'OPTIONS', 'DELETE']) {
     assert.equal((await get(port, '/api/v1/version', undefined, method)).status, 405, method)
   }

@@ -93,9 +93,12 @@ export class Administration {
     })
     if (!options.isApi) return http(simple)
     const admin = await this.#apiOf()
+    // A folder of the operator's takes the place of the dashboard; Mosquitto has none of its own.
+    const hasDashboard = folder === null && this.#config.asMosquitto === null
     return http(async (request, response) => {
       const path = (request.url ?? '/').split('?', 1)[0]!
-      if (admin.answers(path) && !isMosquittos(path)) await admin.handler(request, response)
+      const isOurs = admin.answers(path) || (hasDashboard && admin.hasPage(path))
+      if (isOurs && !isMosquittos(path)) await admin.handler(request, response)
       else await simple(request, response)
     }, admin.serverOptions)
   }

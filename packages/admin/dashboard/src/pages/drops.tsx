@@ -1,0 +1,122 @@
+/**
+ * Messages that were dropped: how many for which reason, and the last thousand with topic and client.
+ */
+import { ask } from '../lib/api.ts'
+import { number } from '../lib/format.ts'
+import { maybe, t } from '../lib/i18n.ts'
+import { usePoll } from '../lib/poll.ts'
+import { queryOf, setQuery } from '../lib/router.ts'
+import type { Drop, Drops } from '../lib/types.ts'
+import { Badge, Card, ClientLink, Failure, Field, Loading, PageHead, Select, Time } from '../ui/parts.tsx'
+import { type Column, sorted, Table } from '../ui/table.tsx'
+import { useTyped } from './clients.tsx'
+
+const LIMIT = 1_000
+
+const nameOf = (reason: string): string => maybe(`reason.${reason}`) ?? reason
+
+const columns = (): readonly Column<Drop>[] => [
+  {
+    key: 'time',
+    label: t('time'),
+    sort: 'time',
+    isNumber: false,
+    valueIn: ({ atMs }) => atMs,
+    show: ({ atMs }) => <Time atMs={atMs} />,
+  },
+  {
+    key: 'client',
+    label: t('client'),
+    sort: 'client',
+    valueIn: ({ clientId }) => clientId,
+    show: ({ clientId, isForSubscriber }) =>
+      clientId === '' ? (
+        '–'
+      ) : (
+        <>
+          <ClientLink clientId={clientId} /> <Badge>{isForSubscriber ? t('subscriber') : t('publisher')}</Badge>
+        </>
+      ),
+  },
+  {
+    key: 'topic',
+    label: t('topic'),
+    sort: 'topic',
+    valueIn: ({ topic }) => topic,
+    show: ({ topic, clientId, isForSubscriber }) => (
+      <a
+        class="mono break"
+        href={`/why?topic=${encodeURIComponent(topic)}${isForSubscriber ? `&client=${encodeURIComponent(clientId)}` : ''}`}
+      >
+        {topic}
+      </a>
+    ),
+  },
+  {
+    key: 'reason',
+    label: t('reason'),
+    sort: 'reason',
+    valueIn: ({ reason }) => nameOf(reason),
+    show: ({ reason }) => nameOf(reason),
+  },
+  { key: 'qos', label: 'QoS', isNumber: true, importance: 3, show: ({ qos }) => qos },
+]
+
+export function DropsPage() {
+  const [client, setClient] = useTyped('client')
+  const [topicFilter, setTopicFilter] = useTyped('topicFilter')
+  const reason = queryOf('reason')
+  const sort = queryOf('sort') || '-time'
+  const query = { reason, client: queryOf('client'), topicFilter: queryOf('topicFilter'), limit: LIMIT }
+  const { value, error } = usePoll(`drops ${JSON.stringify(query)}`, 5_000, (signal) =>
+    ask<Drops>('/api/v1/drops', query, { signal }),
+  )
+  const reasons = Object.entries(value?.byReason ?? {})
+    .filter(([name, count]) => count > 0 || name === reason)
+    .sort(([, a], [, b]) => b - a)
+  return (
+    <>
+      <PageHead title={t('page.drops')} text={t('drops.text')} />
+      <Card flush>
+        <search class="filters">
+          <Select
+            label={t('reason')}
+            value={reason}
+            options={[
+              ['', t('any')],
+              ...reasons.map(([name, count]) => [name, `${nameOf(name)} (${number(count)})`] as const),
+            ]}
+            onValue={(next) => setQuery({ reason: next })}
+          />
+          <Field label={t('clientId')} type="search" value={client} onValue={setClient} />
+          <Field
+            label={t('topicFilter')}
+            type="search"
+            placeholder="sensors/#"
+            value={topicFilter}
+            onValue={setTopicFilter}
+          />
+        </search>
+        <Failure error={error} />
+        {value === undefined ? (
+          error === null ? (
+            <Loading />
+          ) : null
+        ) : (
+          <>
+            <Table
+              label={t('page.drops')}
+              columns={columns()}
+              rows={sorted(value.items, columns(), sort)}
+              keyOf={(each) => JSON.stringify(each)}
+              sort={sort}
+              onSort={(next) => setQuery({ sort: next })}
+              empty={t('drops.none')}
+            />
+            <p class="table-foot muted">{t('shown', { n: value.items.length })}</p>
+          </>
+        )}
+      </Card>
+    </>
+  )
+}
