@@ -264,6 +264,7 @@ function makeSubscription(
 ): number {
   const { subscriptions } = connection.session!
   const { topicFilter } = subscription
+  const before = subscriptions.get(topicFilter)
   const qos = Math.min(subscription.qos, connection.limits.maximumQoS) as 0 | 1 | 2 // [MQTT-3.2.2-10]
   const isShared = parseShare(topicFilter) !== null
   // A bridge before 5.0 cannot ask for them, and means them: else its own messages come back, and retained messages are
@@ -278,6 +279,8 @@ function makeSubscription(
   }) // [MQTT-3.8.4-4]
   const retained = wantsRetained ? connection.parts.retained.walk(topicFilter) : null
   if (retained !== null) made.push({ entry, retained })
+  // No message is lost because a subscription is replaced. [MQTT-3.8.4-4]
+  else if (before !== undefined && !wantsRetained) before.successor = entry
   return qos
 }
 

@@ -97,6 +97,25 @@ describe('Retain Handling', () => {
     assert.deepEqual(a.takePayloads(), ['x'])
   })
 
+  test('1 and 2 take nothing away that an earlier SUBSCRIBE to the same filter is owed [MQTT-3.8.4-4]', () => {
+    for (const retainHandling of [1, 2] as const) {
+      const world = new World()
+      const a = world.client('a')
+      a.connected({ keepAliveSeconds: 0, properties: { receiveMaximum: 1 } })
+      for (const topic of ['t/1', 't/2', 't/3']) retain(world, topic, 'x', 1)
+      a.subscribe('t/#', { qos: 1, retainHandling: 0 })
+      const topics: string[] = []
+      const { topic, packetId } = a.takePublish()
+      topics.push(topic)
+      a.subscribe('t/#', { qos: 1, retainHandling })
+      a.acknowledges = true
+      a.send(new Puback(packetId))
+      for (let i = 0; i < 2; i++) topics.push(a.takePublish().topic)
+      assert.deepEqual(topics.sort(), ['t/1', 't/2', 't/3'])
+      a.hasNothing()
+    }
+  })
+
   test('2 never sends [MQTT-3.3.1-11]', () => {
     const { world, a } = one()
     retain(world, 't', 'x')

@@ -67,6 +67,8 @@ export class SubscriptionEntry {
   isSum = false
   /** Sum of the overlapping subscriptions without No Local, where others of this sum have it; null elsewhere. */
   withoutNoLocal: SubscriptionEntry | null = null
+  /** Subscription that took its place and did not ask for retained messages: those on their way go on with it. */
+  successor: SubscriptionEntry | null = null
 
   constructor(subscriber: Subscriber, options: SubscriptionOptions) {
     const { topicFilter, qos, noLocal, retainAsPublished, subscriptionIdentifier } = options
@@ -76,6 +78,13 @@ export class SubscriptionEntry {
     this.noLocal = noLocal
     this.retainAsPublished = retainAsPublished
     this.subscriptionIdentifiers = subscriptionIdentifier === 0 ? null : [subscriptionIdentifier]
+  }
+
+  /** The subscription that goes on with its retained messages: itself, where none took its place. */
+  get latest(): SubscriptionEntry {
+    let latest: SubscriptionEntry = this
+    while (latest.successor !== null) latest = latest.successor
+    return latest
   }
 
   /** Subscription Options as they are now. */

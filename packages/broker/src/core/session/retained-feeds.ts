@@ -82,7 +82,8 @@ export class RetainedFeeds {
     }
     while (this.#next < this.#feeds.length) {
       const feed = this.#feeds[this.#next]!
-      const { walk, subscription } = feed
+      const { walk } = feed
+      const subscription = feed.subscription.latest
       const isWanted = session.subscriptions.get(subscription.topicFilter) === subscription
       while (isWanted && (feed.found !== null || !walk.isDone)) {
         if (this.#looksLeft <= 0) {
