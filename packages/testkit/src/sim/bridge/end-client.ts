@@ -212,18 +212,20 @@ export class EndClient implements ConnectionHandler {
           : { retainAsPublished: false, noLocal: false }
       connection.send(new Subscribe(1, [{ topicFilter: EVERYTHING, qos: 2, retainHandling: 0, ...options }]))
     }
-    this.#watch(connection, this.#answers)
+    this.#watch(connection, this.#answers, this.#flights.size > 0)
     for (const [packetId, { message, isReleased }] of this.#flights) {
       connection.send(isReleased ? new Pubrel(packetId) : publishOf(message, packetId, true))
     }
     this.#send()
   }
 
-  #watch(connection: Connection, answersBefore: number): void {
+  /** Ends a connection on which no answer has come for a while. `hasWaited`: some was owed at the beginning of it. */
+  #watch(connection: Connection, answersBefore: number, hasWaited: boolean): void {
     this.#world.loop.after(PATIENCE_MS, () => {
       if (this.#connection !== connection) return
-      if (this.#flights.size > 0 && this.#answers === answersBefore) connection.destroy()
-      else this.#watch(connection, this.#answers)
+      const isOwed = this.#flights.size > 0
+      if (isOwed && hasWaited && this.#answers === answersBefore) connection.destroy()
+      else this.#watch(connection, this.#answers, isOwed)
     })
   }
 

@@ -19,7 +19,8 @@ export interface Publication {
   readonly text: string
   readonly atMs: number
   readonly arrivals: readonly Arrival[]
-  isAcknowledged: boolean
+  /** Time of its acknowledgement; Infinity for none. */
+  acknowledgedMs: number
   isRefused: boolean
   /** Receipts by place, a broker and a topic. */
   readonly receipts: Map<string, number>
@@ -27,8 +28,13 @@ export interface Publication {
 
 /** Reasons of drops that limits of a queue allow. */
 const LIMIT_REASONS: ReadonlySet<string> = new Set(['queue-full', 'queues-full', 'refused-by-remote'])
-/** Milliseconds after a bridge is back in which its new session at the other side may not have its subscriptions. */
-const SUBSCRIBED_MS = 5_000
+/** Milliseconds after a bridge is back in which a message of before may still come. */
+const REPEATED_MS = 5_000
+/** Milliseconds within which a message gets to its broker, and a disk that works again has taken a batch. */
+const RECOVERY_MS = 2_000
+
+/** Client Identifiers of bridges, at their own broker and at the remote one. */
+const BRIDGE_ID = /^(local\.)?n\d\./
 
 const placeOf = (broker: number, topic: string): string => `${broker} ${topic}`
 
@@ -41,19 +47,27 @@ export class Ledger {
   readonly #last: Map<string, number> = new Map()
   /** Drops because of limits, by place. */
   readonly #drops: Map<string, number> = new Map()
+  /** Time at which the session of a bridge was removed there, by bridge. */
+  readonly #forgottenMs: Map<number, number> = new Map()
+  /** Times at which a bridge was connected, by bridge. */
+  readonly #ups: Map<number, number[]> = new Map()
+  /** Bridges with a CONNECT that was not answered: the next answer does not say whether the session is a new one. */
+  readonly #unanswered: Set<number> = new Set()
+  /** Times of crashes, and of failures of the disk with their ends, by broker. */
+  readonly #crashes: Map<number, number[]> = new Map()
+  readonly #failures: Map<number, { readonly fromMs: number; readonly toMs: number }[]> = new Map()
   /** Times until which messages over a bridge may be lost in one direction, or come twice, by bridge. */
   readonly #lossMs: Map<string, number> = new Map()
   readonly #repeatMs: Map<number, number> = new Map()
   /** Bridges whose remote brokers know more Packet Identifiers than they do. */
   readonly #isDoubtful: Set<number> = new Set()
-  /** Places of messages of QoS 0 that a broker has dropped for a reader that was too slow. */
-  readonly #slow: Set<string> = new Set()
+  /** Last time that a message of QoS 0 was dropped because a bridge was too slow, by place. */
+  readonly #slowMs: Map<string, number> = new Map()
   readonly #isLimited: boolean
   readonly #isRing: boolean
   readonly #isFaultless: boolean
-  /** Brokers that crash, and those whose disk fails, by the plan. */
-  readonly #crashing: ReadonlySet<number>
-  readonly #failing: ReadonlySet<number>
+  /** Whether brokers crash, by the plan. */
+  readonly #hasCrashes: boolean
 
   constructor(plan: BridgeRunPlan, fail: (checker: string, text: string) => void) {
     this.#plan = plan
@@ -61,10 +75,7 @@ export class Ledger {
     this.#fail = fail
     this.#isLimited = plan.brokers.some(({ queueMessagesMax }) => queueMessagesMax < Number.POSITIVE_INFINITY)
     this.#isRing = plan.shape.startsWith('ring')
-    const brokersWith = (kind: 'crash' | 'disk'): Set<number> =>
-      new Set(plan.steps.flatMap(({ step }) => (step.kind === kind ? [step.broker] : [])))
-    this.#crashing = brokersWith('crash')
-    this.#failing = brokersWith('disk')
+    this.#hasCrashes = plan.steps.some(({ step }) => step.kind === 'crash')
     this.#isFaultless = plan.steps.every(({ step }) => step.kind === 'publish')
   }
 
@@ -77,67 +88,119 @@ export class Ledger {
     const id = this.#publications.length
     const arrivals = arrivalsOf(this.#links, client.plan.broker, fields.topic)
     const publication: Publication = {
-      ...{ id, client, ...fields, atMs, arrivals, isAcknowledged: false, isRefused: false, receipts: new Map() },
+      ...{ id, client, ...fields, atMs, arrivals, isRefused: false, receipts: new Map() },
+      acknowledgedMs: Number.POSITIVE_INFINITY,
       text: fields.isEmpty ? '' : `${id}:${'.'.repeat(bytes)}`,
     }
     this.#publications.push(publication)
     return publication
   }
 
-  acknowledged(id: number): void {
-    this.#publications[id]!.isAcknowledged = true
+  acknowledged(id: number, nowMs: number): void {
+    this.#publications[id]!.acknowledgedMs = nowMs
   }
 
   refused(id: number): void {
     this.#publications[id]!.isRefused = true
   }
 
-  dropped(broker: number, topic: string, qos: number, reason: string): void {
+  dropped(broker: number, clientId: string, topic: string, qos: number, reason: string, nowMs: number): void {
     // A retained message that is asked for may be one that this broker has sent.
     if (reason === 'loop' && !this.#isRing && !topic.includes('/kept/'))
       this.#fail('loop', `a message to ${topic} is dropped for a loop`)
-    if (reason === 'slow-reader') this.#slow.add(placeOf(broker, topic))
+    if (reason === 'slow-reader' && BRIDGE_ID.test(clientId)) this.#slowMs.set(placeOf(broker, topic), nowMs)
     if (qos === 0 || !LIMIT_REASONS.has(reason)) return
     const place = placeOf(broker, topic)
     this.#drops.set(place, (this.#drops.get(place) ?? 0) + 1)
   }
 
+  crashed(broker: number, nowMs: number): void {
+    pushTo(this.#crashes, broker, nowMs)
+    for (const [index, { remote }] of this.#plan.bridges.entries()) {
+      const key = `${index} false`
+      // Subscriptions that were on their way to the disk are gone.
+      if (remote === broker && (this.#lossMs.get(key) ?? -1) >= nowMs) this.#lossMs.set(key, Number.POSITIVE_INFINITY)
+    }
+  }
+
+  diskFails(broker: number, fromMs: number, toMs: number): void {
+    pushTo(this.#failures, broker, { fromMs, toMs })
+  }
+
+  #failsAfter(broker: number, ms: number): boolean {
+    return this.#failures.get(broker)?.some(({ toMs }) => toMs + RECOVERY_MS >= ms) === true
+  }
+
+  #crashesAfter(broker: number, ms: number): boolean {
+    return this.#crashes.get(broker)?.some((crashMs) => crashMs >= ms) === true
+  }
+
   // --- sessions that an administrator removes -----------------------------------------------------------------------
 
   /** The session of a bridge is removed at its own broker, or at the remote one. */
-  forgotten(bridge: number, isNear: boolean): void {
+  forgotten(bridge: number, isNear: boolean, nowMs: number): void {
+    this.#forgottenMs.set(bridge, nowMs)
     this.#lossMs.set(`${bridge} ${isNear}`, Number.POSITIVE_INFINITY)
     this.#repeatMs.set(bridge, Number.POSITIVE_INFINITY)
     // The remote broker may hold any Packet Identifier, until each has been released.
     if (isNear) this.#isDoubtful.add(bridge)
   }
 
-  /** Whether a session of a bridge has been removed: the other side may keep a Packet Identifier that is never released. */
-  get hasForgotten(): boolean {
-    return this.#repeatMs.size > 0 || this.#plan.bridges.some(({ addresses }) => addresses > 1)
+  /** Whether a broker may keep a Packet Identifier that is never released: the other end has forgotten the session. */
+  mayKeepIds(broker: number): boolean {
+    return this.#plan.bridges.some(
+      ({ owner, remote }, index) => (owner === broker || remote === broker) && this.#mayBeNew(index),
+    )
   }
 
-  bridgeUp(bridge: number, nowMs: number): void {
-    const untilMs = nowMs + SUBSCRIBED_MS
-    for (const key of [`${bridge} true`, `${bridge} false`]) {
-      // It may have failed again before the remote broker had its subscriptions.
-      if (nowMs <= (this.#lossMs.get(key) ?? -1)) this.#lossMs.set(key, untilMs)
-    }
+  /** Whether one end may have a session of a bridge that the other does not know. */
+  #mayBeNew(bridge: number): boolean {
+    const { addresses } = this.#plan.bridges[bridge]!
+    return addresses > 1 || this.#repeatMs.has(bridge)
+  }
+
+  /** A CONNECT was not answered: it may have made a session that nobody knows of. */
+  unanswered(bridge: number): void {
+    this.#unanswered.add(bridge)
+  }
+
+  /** Messages wait for the bridge from now on, if its session here had been removed. */
+  bridgeTries(bridge: number, nowMs: number): void {
+    const key = `${bridge} true`
+    if (this.#lossMs.get(key) === Number.POSITIVE_INFINITY) this.#lossMs.set(key, nowMs)
+  }
+
+  /** Bridges whose new session at the remote broker has no subscriptions yet. */
+  get unsubscribed(): number[] {
+    const keys = [...this.#lossMs].filter(([, ms]) => ms === Number.POSITIVE_INFINITY).map(([key]) => key)
+    return keys.filter((key) => key.endsWith('false')).map((key) => Number(key.split(' ')[0]))
+  }
+
+  /** The remote broker has the subscriptions of a bridge; they are safe when its disk has taken a batch. */
+  subscribed(bridge: number, nowMs: number): void {
+    this.#lossMs.set(`${bridge} false`, nowMs + RECOVERY_MS)
+  }
+
+  /** `dialledMs`: time at which the connection began. */
+  bridgeUp(bridge: number, nowMs: number, dialledMs: number): void {
+    pushTo(this.#ups, bridge, nowMs)
+    // The answer was on its way when the session was removed.
+    if (dialledMs < (this.#forgottenMs.get(bridge) ?? -1)) return
     const isOver = this.#repeatMs.get(bridge) === Number.POSITIVE_INFINITY && !this.#isDoubtful.has(bridge)
-    if (isOver) this.#repeatMs.set(bridge, untilMs)
+    if (isOver) this.#repeatMs.set(bridge, nowMs + REPEATED_MS)
   }
 
   #mayBeLost({ atMs }: Publication, { hops }: Arrival): boolean {
     return hops.some(
       ({ bridge, isPush }) =>
-        atMs <= (this.#lossMs.get(`${bridge} ${isPush}`) ?? -1) || (isPush && this.#mayBeRefused(bridge)),
+        atMs <= (this.#lossMs.get(`${bridge} ${isPush}`) ?? -1) || (isPush && this.#mayBeRefused(bridge, atMs)),
     )
   }
 
   /** Without a path a message of MQTT 5.0 does not say that a bridge brings it, and is refused while the disk fails. */
-  #mayBeRefused(bridge: number): boolean {
+  #mayBeRefused(bridge: number, atMs: number): boolean {
     const { version, options, remote } = this.#plan.bridges[bridge]!
-    return version === 5 && options.includes('bridge_path off') && this.#failing.has(remote)
+    return version === 5 && options.includes('bridge_path off') && this.#failsAfter(remote, atMs)
   }
 
   #mayRepeat({ atMs }: Publication, { hops }: Arrival): boolean {
@@ -166,7 +229,7 @@ export class Ledger {
     const count = (publication.receipts.get(place) ?? 0) + 1
     publication.receipts.set(place, count)
     // With limits the first of two may have been dropped, and the other one comes by a longer way, or after a crash.
-    const isEither = this.#isLimited && (arrivals.length > 1 || this.#crashing.size > 0)
+    const isEither = this.#isLimited && (arrivals.length > 1 || this.#hasCrashes)
     if (count === 1 && !isEither) this.#checkOrder(publication, clientId, topic, qos)
     this.#checkCount(publication, arrivals, client, count)
     const most = Math.max(...arrivals.map((each) => Math.min(each.qos, publication.qos)))
@@ -181,17 +244,14 @@ export class Ledger {
     }
   }
 
-  #checkOrder(
-    { id, client, topic, qos, retain }: Publication,
-    subscriber: string,
-    here: string,
-    receivedQoS: number,
-  ): void {
+  #checkOrder(publication: Publication, subscriber: string, here: string, receivedQoS: number): void {
+    const { id, client, topic, qos, retain } = publication
     // What is retained may come once more after a later one that was deleted.
-    if (retain || this.#mayOvertake(client)) return
+    if (retain) return
     const stream = `${subscriber} ${here} ${client.plan.clientId} ${topic} ${qos} ${receivedQoS}`
     const last = this.#last.get(stream) ?? -1
     if (id < last) {
+      if (this.#mayOvertake(publication)) return
       this.#fail(
         'order',
         `${subscriber} gets message ${id} of ${client.plan.clientId} to ${topic} at QoS ${qos} after ${last}`,
@@ -201,9 +261,14 @@ export class Ledger {
     this.#last.set(stream, id)
   }
 
-  /** Before MQTT 5.0 a message that the disk does not take is not answered, and comes again behind later ones. */
-  #mayOvertake({ plan: { version, broker } }: EndClient): boolean {
-    return version < 5 && this.#failing.has(broker)
+  /**
+   * Before MQTT 5.0 a message that the disk does not take is not answered, and comes again behind later ones: its time
+   * without an answer and the failure have a moment in common.
+   */
+  #mayOvertake({ client: { plan }, atMs, acknowledgedMs }: Publication): boolean {
+    const failures = this.#failures.get(plan.broker) ?? []
+    const isHit = failures.some(({ fromMs, toMs }) => atMs <= toMs + RECOVERY_MS && acknowledgedMs >= fromMs)
+    return isHit && plan.version < 5
   }
 
   #checkCount(publication: Publication, arrivals: readonly Arrival[], { plan }: EndClient, count: number): void {
@@ -228,9 +293,10 @@ export class Ledger {
     /** Messages that are missing, by topic and place, with the places on their ways. */
     const missing = new Map<string, { count: number; ways: Set<string>; example: Publication; arrival: Arrival }>()
     for (const publication of this.#publications) {
-      const { qos, isAcknowledged, isRefused, isEmpty } = publication
+      const { qos, acknowledgedMs, isRefused, isEmpty } = publication
       if (qos === 0 || isRefused || isEmpty) continue
-      if (!isAcknowledged) this.#fail('settled', `${nameOf(publication)} was never acknowledged`)
+      if (acknowledgedMs === Number.POSITIVE_INFINITY)
+        this.#fail('settled', `${nameOf(publication)} was never acknowledged`)
       for (const [place, arrivals] of byPlace(publication.arrivals)) {
         const owed = arrivals.filter((each) => each.qos > 0 && !this.#mayBeLost(publication, each))
         const count = publication.receipts.get(place) ?? 0
@@ -256,13 +322,20 @@ export class Ledger {
     const last = new Map<string, Publication>()
     // What is refused while the disk fails may be retained all the same.
     const doubtful = new Set<string>()
+    // What comes at QoS 0 while the disk fails is passed on, and not retained: what others have may be newer.
+    const unkept = new Set<string>()
+    const firstMs = new Map<string, number>()
     for (const publication of this.#publications) {
-      if (publication.retain) last.set(publication.topic, publication)
-      if (publication.retain && publication.isRefused) doubtful.add(publication.topic)
+      const { topic } = publication
+      if (!publication.retain) continue
+      last.set(topic, publication)
+      if (!firstMs.has(topic)) firstMs.set(topic, publication.atMs)
+      if (publication.isRefused || this.#mayOvertake(publication)) doubtful.add(topic)
+      if (publication.qos === 0 && this.#isUnkept(publication)) unkept.add(topic)
     }
     for (const publication of last.values()) {
-      if (this.#mayComeBack(publication)) continue
-      if (publication.qos === 0 || doubtful.has(publication.topic) || this.#mayOvertake(publication.client)) {
+      if (unkept.has(publication.topic) || this.#mayComeBack(publication, firstMs.get(publication.topic)!)) continue
+      if (publication.qos === 0 || doubtful.has(publication.topic)) {
         this.#checkRetainedOnce(publication, textAt)
         continue
       }
@@ -270,8 +343,13 @@ export class Ledger {
       const isForgotten = publication.isEmpty && publication.arrivals.some(({ qos }) => qos === 0)
       for (const arrival of publication.arrivals) {
         const text = textAt(arrival.broker, arrival.topic) ?? ''
-        if (isForgotten || this.#mayBeLost(publication, arrival)) continue
-        if (text === publication.text || (arrival.qos === 0 && this.#mayForget(arrival))) continue
+        if (text === publication.text || isForgotten) continue
+        // Where there are several ways, an earlier message that has come by the longest one may be the last to come.
+        const ways = publication.arrivals.filter(
+          ({ broker, topic }) => broker === arrival.broker && topic === arrival.topic,
+        )
+        if (ways.some((way) => this.#mayBeLost(publication, way))) continue
+        if (ways.some((way) => way.qos === 0 && this.#mayForget(publication, way))) continue
         const has = text === '' ? 'nothing' : JSON.stringify(text.slice(0, 20))
         const wants = publication.isEmpty ? 'nothing' : JSON.stringify(publication.text.slice(0, 20))
         this.#fail('retained', `broker ${arrival.broker} retains ${has} for ${arrival.topic}, and ${wants} is right`)
@@ -281,48 +359,65 @@ export class Ledger {
 
   /**
    * Before MQTT 5.0 a remote broker that is asked for retained messages of a topic that goes both ways may answer with
-   * one that has just been replaced here.
+   * one that has just been replaced here. It is asked with each connection of a line of QoS 0 or of 3.1, else when its
+   * session may be a new one. There must be an older message when it is asked.
    */
-  #mayComeBack({ arrivals }: Publication): boolean {
-    return this.#plan.bridges.some(
-      ({ version, lines }, index) =>
-        version < 5 &&
-        lines.some(
-          ({ direction, qos, root }) =>
-            direction === 'both' &&
-            (qos === 0 || version === 3 || this.hasForgotten) &&
-            arrivals.some(
-              ({ topic, hops }) => topic.includes(`${root}/`) && hops.some(({ bridge }) => bridge === index),
-            ),
-        ),
+  #mayComeBack({ arrivals }: Publication, firstMs: number): boolean {
+    return arrivals.some(({ hops }) =>
+      hops.some(({ bridge, line }) => {
+        const { version } = this.#plan.bridges[bridge]!
+        if (version === 5 || line.direction !== 'both') return false
+        const isAsked = line.qos === 0 || version === 3 || this.#mayBeNew(bridge) || this.#unanswered.has(bridge)
+        return isAsked && this.#ups.get(bridge)?.some((upMs) => upMs >= firstMs) === true
+      }),
     )
   }
 
-  /** A broker on the way has no duty to keep what it gets at QoS 0: it crashes, its disk fails, or a reader is slow. */
-  #mayForget({ places }: Arrival): boolean {
-    if (places.some(({ broker, topic }) => this.#slow.has(placeOf(broker, topic)))) return true
-    return places.slice(1).some(({ broker }) => this.#crashing.has(broker) || this.#failing.has(broker))
+  /** Whether a message came to its broker while the disk of that failed. */
+  #isUnkept({ client, atMs }: Publication): boolean {
+    const failures = this.#failures.get(client.plan.broker) ?? []
+    return failures.some(({ fromMs, toMs }) => atMs >= fromMs - RECOVERY_MS && atMs <= toMs + RECOVERY_MS)
+  }
+
+  /**
+   * A broker on the way has no duty to keep what it gets at QoS 0: it crashes, its disk fails, or a reader is slow. A line
+   * of a higher QoS is not asked again for what came to its remote broker at QoS 0 and was lost with a connection.
+   */
+  #mayForget({ atMs, qos }: Publication, { places, hops }: Arrival): boolean {
+    let qosThere: number = qos
+    for (const { bridge, isPush, line } of hops) {
+      const isLost = qosThere === 0 && !isPush && line.qos > 0
+      if (isLost && this.#ups.get(bridge)?.some((upMs) => upMs > atMs) === true) return true
+      qosThere = Math.min(qosThere, line.qos)
+    }
+    if (places.some(({ broker, topic }) => (this.#slowMs.get(placeOf(broker, topic)) ?? -1) >= atMs)) return true
+    return places.slice(1).some(({ broker }) => this.#crashesAfter(broker, atMs) || this.#failsAfter(broker, atMs))
   }
 
   /**
    * Judges what may have been lost on its way to its broker, or have come there in another order: what that one has, the
    * bridges bring to the others. What a remote broker has got at QoS 0 they do not know.
    */
-  #checkRetainedOnce(
-    { client, topic, arrivals }: Publication,
-    textAt: (broker: number, topic: string) => string | null,
-  ): void {
+  #checkRetainedOnce(publication: Publication, textAt: (broker: number, topic: string) => string | null): void {
+    const { client, topic, arrivals } = publication
     const here = textAt(client.plan.broker, topic)
     if (here === null) return
     for (const arrival of arrivals) {
       const { broker, topic: there, hops } = arrival
-      if (!hops.every(({ isPush }) => isPush) || textAt(broker, there) === here || this.#mayForget(arrival)) continue
+      if (!hops.every(({ isPush }) => isPush) || textAt(broker, there) === here) continue
+      if (this.#mayForget(publication, arrival)) continue
       this.#fail(
         'retained',
         `broker ${broker} has not the message that broker ${client.plan.broker} retains for ${topic}`,
       )
     }
   }
+}
+
+function pushTo<Value>(lists: Map<number, Value[]>, key: number, value: Value): void {
+  const list = lists.get(key)
+  if (list === undefined) lists.set(key, [value])
+  else list.push(value)
 }
 
 function byPlace(arrivals: readonly Arrival[]): Map<string, Arrival[]> {

@@ -48,8 +48,11 @@ export interface NodeWorld {
   /** Milliseconds that an attempt of this bridge hangs. */
   hangMs(bridge: OwnBridge): number
   dropped(node: BrokerNode, clientId: string, topic: string, qos: number, reason: string): void
+  /** A bridge tries to connect: its session here is there again. */
+  bridgeTries(bridge: OwnBridge): void
   /** A bridge is connected. */
   bridgeUp(bridge: OwnBridge): void
+  crashed(node: BrokerNode): void
   cover(name: string): void
   failed(checker: string, text: string): void
 }
@@ -186,6 +189,7 @@ export class BrokerNode implements BrokerEnd {
   #dial(isDead: IsDead, host: string, signal: AbortSignal): Promise<Transport> {
     const bridge = this.bridges.find(({ plan: { owner, remote } }) => host.startsWith(`h${owner}${remote}.`))!
     const { loop } = this.#world
+    if (!isDead()) this.#world.bridgeTries(bridge)
     return new Promise((resolve, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason as Error))
       loop.after(1 + this.#world.hangMs(bridge), () => {
@@ -284,7 +288,10 @@ export class BrokerNode implements BrokerEnd {
   #kill(isOrderly: boolean): void {
     this.#world.cover(isOrderly ? 'restart' : this.core === null ? 'crash in recovery' : 'crash')
     this.#trace(isOrderly ? 'has stopped' : 'crashes')
-    if (!isOrderly) this.crashes++
+    if (!isOrderly) {
+      this.crashes++
+      this.#world.crashed(this)
+    }
     this.#machine.disarm()
     this.#isClosing = false
     if (this.#disk !== null) this.store = this.#disk.crash(this.#isLastBatchDurable)

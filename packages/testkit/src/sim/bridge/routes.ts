@@ -2,7 +2,7 @@
  * The brokers that a message must reach over bridges, and how often: worked out from the plan alone, as docs/bridge.md
  * has it.
  */
-import type { BridgePlan, BridgeRunPlan, QoS } from './plan.ts'
+import type { BridgePlan, BridgeRunPlan, LinePlan, QoS } from './plan.ts'
 
 /** One direction of a `topic` line. */
 interface Link {
@@ -12,16 +12,16 @@ interface Link {
   readonly to: number
   /** Whether the broker that the message comes from has the bridge in its configuration. */
   readonly isPush: boolean
-  readonly root: string
+  readonly line: LinePlan
   readonly prefix: string
   readonly prefixThere: string
-  readonly qos: QoS
 }
 
 /** Step of a route: over a bridge, out of its broker or into it. */
 export interface Hop {
   readonly bridge: number
   readonly isPush: boolean
+  readonly line: LinePlan
 }
 
 /** Place that a message gets to. */
@@ -45,9 +45,10 @@ interface State extends Arrival {
 
 export function linksOf(plan: BridgeRunPlan): Link[] {
   return plan.bridges.flatMap((bridge, index) =>
-    bridge.lines.flatMap(({ root, direction, qos, localPrefix, remotePrefix }) => {
+    bridge.lines.flatMap((line) => {
       const { owner, remote } = bridge
-      const both = { bridge: index, plan: bridge, root, qos }
+      const { direction, localPrefix, remotePrefix } = line
+      const both = { bridge: index, plan: bridge, line }
       const out = { ...both, from: owner, to: remote, isPush: true, prefix: localPrefix, prefixThere: remotePrefix }
       const into = { ...both, from: remote, to: owner, isPush: false, prefix: remotePrefix, prefixThere: localPrefix }
       return direction === 'out' ? [out] : direction === 'in' ? [into] : [out, into]
@@ -73,19 +74,22 @@ export function arrivalsOf(links: readonly Link[], broker: number, topic: string
 /** Returns the place on the other side; null when the message does not go there. */
 function pass(link: Link, at: State): State | null {
   if (link.from !== at.broker || link.bridge === at.via) return null
-  if (!at.topic.startsWith(`${link.prefix}${link.root}/`)) return null
+  if (!at.topic.startsWith(`${link.prefix}${link.line.root}/`)) return null
   const { owner, version, options } = link.plan
   const isOff = version < 5 || options.includes('bridge_path off')
-  // A bridge that brings messages adds its broker, and so does one that takes them there.
+  // A bridge that takes messages away adds its broker, and one that brings them adds both.
   let { path } = at
   if (!isOff && link.isPush && path.at(-1) !== owner) path = [...path, owner]
   if (!isOff && path.includes(link.to)) return null
-  if (!isOff && !link.isPush) path = options.includes('bridge_path strip') ? [] : [...path, owner]
+  if (!isOff && !link.isPush) {
+    if (path.at(-1) !== link.from) path = [...path, link.from]
+    path = options.includes('bridge_path strip') ? [] : [...path, owner]
+  }
   const topic = link.prefixThere + at.topic.slice(link.prefix.length)
   return {
     ...{ broker: link.to, topic, via: link.bridge, path },
-    qos: Math.min(at.qos, link.qos) as QoS,
-    hops: [...at.hops, { bridge: link.bridge, isPush: link.isPush }],
+    qos: Math.min(at.qos, link.line.qos) as QoS,
+    hops: [...at.hops, { bridge: link.bridge, isPush: link.isPush, line: link.line }],
     places: [...at.places, { broker: link.to, topic }],
     keepsProperties: at.keepsProperties && version === 5,
   }

@@ -55,6 +55,9 @@ class Run {
   /** Times until which attempts of a bridge hang or are refused. */
   readonly #unreachableMs: number[]
   readonly #cables: (Cable | null)[]
+  /** Time of the last network connection of a bridge, and whether the remote broker's answer came. */
+  readonly #dialledMs: number[]
+  readonly #isAnswered: boolean[]
   #cableCount = 0
 
   constructor(plan: BridgeRunPlan, { trace = false, cover = () => {} }: BridgeRunOptions) {
@@ -69,6 +72,8 @@ class Run {
     this.#bridges = plan.bridges.map((bridge, index) => ({ index, plan: bridge }))
     this.#unreachableMs = plan.bridges.map(() => 0)
     this.#cables = plan.bridges.map(() => null)
+    this.#dialledMs = plan.bridges.map(() => 0)
+    this.#isAnswered = plan.bridges.map(() => true)
     this.#nodes = plan.brokers.map((broker, index) => {
       const own = this.#bridges.filter(({ plan: { owner } }) => owner === index)
       return new BrokerNode(index, broker, own, this.#world(), new Chance(seed, 'node', index))
@@ -98,9 +103,14 @@ class Run {
       },
       dropped: (node: BrokerNode, clientId: string, topic: string, qos: number, reason: string) => {
         this.#cover(`dropped ${reason}`)
-        if (clientId !== '$') this.#ledger.dropped(node.index, topic, qos, reason)
+        if (clientId !== '$') this.#ledger.dropped(node.index, clientId, topic, qos, reason, this.loop.nowMs)
       },
-      bridgeUp: ({ index }: OwnBridge) => this.#ledger.bridgeUp(index, this.loop.nowMs),
+      bridgeTries: ({ index }: OwnBridge) => this.#ledger.bridgeTries(index, this.loop.nowMs),
+      bridgeUp: ({ index }: OwnBridge) => {
+        this.#isAnswered[index] = true
+        this.#ledger.bridgeUp(index, this.loop.nowMs, this.#dialledMs[index]!)
+      },
+      crashed: ({ index }: BrokerNode) => this.#ledger.crashed(index, this.loop.nowMs),
       cover: this.#cover,
       failed: (checker: string, text: string) => this.#fail(checker, text),
     }
@@ -113,7 +123,7 @@ class Run {
         this.#connect(client.plan.clientId, this.#nodes[client.plan.broker]!, transport, CLIENT_CABLE),
       acknowledged: (id: number) => {
         this.#line?.(`message ${id} is acknowledged`)
-        this.#ledger.acknowledged(id)
+        this.#ledger.acknowledged(id, this.loop.nowMs)
       },
       refused: (id: number) => {
         this.#line?.(`message ${id} is refused`)
@@ -131,7 +141,12 @@ class Run {
   #dial(bridge: OwnBridge, transport: BridgeTransport): Cable | null {
     const node = this.#nodes[bridge.plan.remote]!
     const cable = this.#connect(bridge.plan.name, node, transport, bridge.plan.cable)
-    if (cable !== null) this.#cables[bridge.index] = cable
+    if (cable === null) return null
+    const { index } = bridge
+    if (!this.#isAnswered[index]) this.#ledger.unanswered(index)
+    this.#isAnswered[index] = false
+    this.#cables[index] = cable
+    this.#dialledMs[index] = this.loop.nowMs
     return cable
   }
 
@@ -224,6 +239,13 @@ class Run {
   }
 
   #turnEnded(): void {
+    for (const index of this.#ledger.unsubscribed) {
+      const { name, owner, remote, lines } = this.#bridges[index]!.plan
+      const session = this.#nodes[remote]!.core?.sessions.get(`n${owner}.${name}`)
+      const wanted = lines.filter(({ direction }) => direction !== 'out')
+      const isThere = wanted.every(({ root, remotePrefix }) => session?.subscriptions.has(`${remotePrefix}${root}/#`))
+      if (isThere && session !== undefined) this.#ledger.subscribed(index, this.loop.nowMs)
+    }
     for (const { core, plan, name, crashes } of this.#nodes) {
       if (core === null) continue
       for (const { clientId, queue, sender } of core.sessions.values()) {
@@ -293,6 +315,7 @@ class Run {
         node.diskMs = step.ms
         return
       default:
+        this.#ledger.diskFails(step.broker, this.loop.nowMs, this.loop.nowMs + step.ms)
         node.failDisk(Object.assign(new Error('no space left on device'), { code: 'ENOSPC' }))
         this.loop.after(step.ms, () => node.failDisk(null))
     }
@@ -312,7 +335,7 @@ class Run {
     const node = this.#nodes[isNear ? owner : remote]!
     if (node.core === null) return
     const clientId = `n${owner}.${name}`
-    this.#ledger.forgotten(index, isNear)
+    this.#ledger.forgotten(index, isNear, this.loop.nowMs)
     node.removeSession(isNear ? `local.${clientId}` : clientId)
   }
 
@@ -364,7 +387,8 @@ class Run {
   async #cleanUp(): Promise<void> {
     for (const client of this.#clients) client.stop()
     for (const node of this.#nodes) {
-      const tables = [TABLE_MESSAGES, TABLE_FLIGHTS, ...(this.#ledger.hasForgotten ? [] : [TABLE_RECEIVED])]
+      const keepsIds = this.#ledger.mayKeepIds(node.index)
+      const tables = [TABLE_MESSAGES, TABLE_FLIGHTS, ...(keepsIds ? [] : [TABLE_RECEIVED])]
       for (const table of tables) {
         node.store.scanKeys(table, (a, b, c) =>
           this.#fail('no dangling state', `row ${table}: ${a}.${b}.${c} is left on the disk of ${node.name}`),
