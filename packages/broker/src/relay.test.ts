@@ -1,7 +1,7 @@
 /** The session of a bridge at its broker, on a simulated disk; what it says to the remote broker is kept by the test. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Connack, Publish, type QoS, ReasonCode } from '@recado/protocol'
+import { Connack, Disconnect, Publish, type QoS, ReasonCode } from '@recado/protocol'
 import type { DropReason } from './ports.ts'
 import { type RelayedMessage, type RelayPeer, RelaySession } from './relay.ts'
 import { DiskWorld, DURABLE } from './testing/mod.ts'
@@ -172,6 +172,72 @@ test('a message that bridges have brought back to this broker is acknowledged an
   client.publish({ topic: 't', payload: 'x', qos: 1, ...properties('them,meme') })
   world.settle()
   assert.equal(world.metric('dropped.loop'), 1)
+})
+
+test('the identity of a broker outlives its process, and the session of the bridge that has brought it', () => {
+  const world = new DiskWorld()
+  const relay = opened(world)
+  relay.identity = 'me'
+  world.settle()
+  world.core.removeSession('local.b')
+  world.settle()
+  assert.equal(opened(world.crash()).identity, 'me')
+})
+
+test('a bridge that says who it is in CONNECT is told who this is, also by a broker without bridges', () => {
+  const world = new DiskWorld()
+  const bridge = world.client('bridge')
+  bridge.connect({ properties: { userProperties: [['recado-path', 'them']] } })
+  const { userProperties } = bridge.take(Connack).properties
+  const identity = world.core.context.identity!
+  assert.match(identity, /^[0-9a-f]{16}$/)
+  assert.deepEqual(userProperties, [['recado-path', identity]])
+  const other = world.client('other')
+  other.connect()
+  assert.equal(other.take(Connack).properties.userProperties, undefined)
+  world.settle()
+  assert.equal(world.crash().core.context.identity, identity)
+})
+
+test('a bridge that is owed an acknowledgement when the store begins to fail is ended instead of refused', () => {
+  const world = new DiskWorld()
+  const s = world.client('s')
+  world.connected(s, DURABLE)
+  world.subscribed(s, 't', { qos: 1 })
+  s.disconnect()
+  const bridge = world.client('bridge')
+  bridge.connect({ properties: { userProperties: [['recado-path', 'them']] } })
+  bridge.take(Connack)
+  world.disk.failure = new Error('full')
+  bridge.publish({ topic: 't', payload: 'x', qos: 1, properties: { userProperties: [['recado-path', 'them']] } })
+  world.settle()
+  assert.equal(bridge.take(Disconnect).reasonCode, ReasonCode.QuotaExceeded)
+})
+
+test('what was deleted at QoS 0 while the remote broker was away is deleted there, with the path of the deletion', () => {
+  const world = new DiskWorld()
+  const relay = new RelaySession(world.core, { ...OPTIONS, subscriptions: [{ topicFilter: 'a/#', qos: 0 }] })
+  relay.open()
+  world.settle()
+  attached(world, relay)
+  world.publish({ topic: 'a/1', payload: 'x', retain: true })
+  world.settle()
+  relay.detach('lost')
+  const userProperties: [string, string][] = [['recado-path', 'origin']]
+  world.publish({ topic: 'a/1', payload: '', retain: true, properties: { userProperties } })
+  world.settle()
+  const sent: string[] = []
+  class Reader extends Peer {
+    override publish(message: RelayedMessage): DropReason | null {
+      sent.push(`${message.topic} ${message.payloadLength} ${JSON.stringify(message.properties)}`)
+      return null
+    }
+  }
+  relay.openSession()
+  relay.attach(new Reader(), 'hub:1883', 20, false)
+  relay.sendRetained(new Set(['a/#']), false, new Set())
+  world.settle()
+  assert.deepEqual(sent, [`a/1 0 ${JSON.stringify({ userProperties })}`])
 })
 
 test('a connection is ended while the store fails, so that its messages come again', () => {

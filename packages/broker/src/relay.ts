@@ -10,15 +10,7 @@
  * asked about what comes in, but no message gets to the broker's own topics (`isReserved`); an acknowledgement is sent
  * when what it stands for is safe, as to any client; nothing is sent to a peer that has been detached.
  */
-import {
-  Flow,
-  NO_PROPERTIES,
-  type ProtocolVersion,
-  type Publish,
-  type QoS,
-  ReasonCode,
-  topicMatches,
-} from '@recado/protocol'
+import { Flow, type ProtocolVersion, type Publish, type QoS, ReasonCode, topicMatches } from '@recado/protocol'
 import { BRIDGE_LISTENER, clientInfoOf } from './core/base/client-info.ts'
 import type { Context } from './core/base/context.ts'
 import type { Limits } from './core/base/limits.ts'
@@ -34,17 +26,18 @@ import {
   type PublishingClient,
 } from './core/connection/handle-publish.ts'
 import type { Core } from './core/core.ts'
+import { giveIdentity } from './core/journal/broker-identity.ts'
+import { PendingCallback } from './core/journal/pending-ack.ts'
 import { NEVER_EXPIRES } from './core/journal/session-records.ts'
+import type { RetainedWatcher } from './core/routing/retained.ts'
 import { isTopicWithinLimits } from './core/routing/topic-limits.ts'
 import type { AcknowledgementCount, MessageWriter, Outlet } from './core/session/outlet.ts'
 import type { Session } from './core/session/session.ts'
 import { ALLOW, type ApplicationMessage, type ClientInfo, type DropReason, Table } from './ports.ts'
+import { SentRetained } from './sent-retained.ts'
 
 /** Topics that are looked at to find out whether there is a retained message. */
 const RETAINED_LOOKS = 100
-
-/** Place of a retained message of which it is not known whether the remote broker has it. */
-const UNKNOWN = -1
 
 /** A message on its way to the remote broker. */
 export interface RelayedMessage extends ApplicationMessage {
@@ -109,8 +102,8 @@ export interface Relay {
   /** Time of the turn, in milliseconds of the broker's clock. */
   readonly nowMs: number
   /**
-   * Identity of this broker on the paths of messages over bridges; null for none. All relays of a broker have the same:
-   * a message with it on its path is not taken, from a bridge or from a client.
+   * Identity of this broker on the paths of messages over bridges, which its store keeps; null for none. All relays of a
+   * broker have the same: a message with it on its path is not taken, from a bridge or from a client.
    */
   identity: string | null
   /** State for people. */
@@ -125,14 +118,16 @@ export interface Relay {
   /**
    * Attaches a connection that the remote broker has accepted: messages in flight are sent again, then those that have
    * waited. Call `openSession` before. `isFarNew`: the remote broker's session is not the one of the last connection,
-   * so Packet Identifiers of messages received before stand for nothing any more. [MQTT-3.2.2-5] `isGuess`: MQTT 3.1
-   * does not say so; then a QoS 2 PUBLISH without DUP is a new one.
+   * so Packet Identifiers of messages received before stand for nothing any more. [MQTT-3.2.2-5] `isGuess`: it is
+   * not known (MQTT 3.1 does not say so); then a QoS 2 PUBLISH without DUP is a new one.
    */
   attach(peer: RelayPeer, remoteAddress: string, receiveMaximum: number, isFarNew: boolean, isGuess?: boolean): void
   /**
    * Text of the bridge about the session that the remote broker has for it, kept with the session here; null for none.
    */
   note: string | null
+  /** Calls back when the note is on the disk; at once where there is none, or while it fails. */
+  whenSafe(callback: () => void): void
   /** Whether there is something to send: what waits, what is in flight, retained messages on their way. */
   readonly isBehind: boolean
   /** Whether one of these local subscriptions matches a retained message. */
@@ -153,6 +148,10 @@ export interface Relay {
    * Returns a function to call when it has answered a packet that was sent after them; null when there are none.
    */
   proveRetained(): (() => void) | null
+  /** Whether it is not known of some retained messages at QoS 0 that the remote broker has them. */
+  readonly hasUnproved: boolean
+  /** Whether a topic has a retained message that was published here since the last connection was lost. */
+  isNewHere(topic: string): boolean
   /** Detaches the connection, which is lost: messages wait, unless the session is a clean one. */
   detach(why: string): void
   /** Gives the Client Identifier back. `isForGood`: the session ends, with all that waits in it. */
@@ -181,7 +180,7 @@ export interface Relay {
   fault(where: string, error: unknown): void
 }
 
-export class RelaySession implements Relay, Outlet, MessageWriter, PublishingClient {
+export class RelaySession implements Relay, Outlet, MessageWriter, PublishingClient, RetainedWatcher {
   readonly hasOwnPaths = true
   readonly source: ClientInfo
   readonly clientId: string
@@ -214,12 +213,9 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
   #isClosed = false
   /** Received identifiers of earlier connections, where it is a guess that they still count; null where it is known. */
   #heldBefore: Set<number> | null = null
-  /** Place among all retained messages (`Message.retainedSequence`) of those that were sent last, by topic. */
-  readonly #sentRetained: Map<string, number> = new Map()
-  /** Topics of those that were sent at QoS 0, of which it is not known whether they have arrived. */
-  #unproved: Set<string> = new Set()
-  /** Topics of those about which the remote broker has been asked. */
-  #asked: Set<string> = new Set()
+  /** Place of the last retained message when the last connection was lost, or the process began. */
+  #lostSequence = 0
+  readonly #sentRetained: SentRetained = new SentRetained()
   /** Topic Filters of subscriptions that have been made since `takeNew` was called. */
   #newFilters: Set<string> = new Set()
 
@@ -249,14 +245,12 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
     const { sessions } = this.#core
     this.context.turn.begin()
     sessions.ofProgram.add(this.clientId)
+    this.#core.retained.watchers.add(this)
+    this.#lostSequence = this.#core.retained.sequence
     if (!this.#cleanStart) this.openSession()
     else if (sessions.get(this.clientId) !== undefined) sessions.remove(this.clientId)
   }
 
-  /**
-   * Opens the session, unless it is open. Returns true when it was there before: since the process started, or in the
-   * store.
-   */
   openSession(): boolean {
     const { sessions } = this.#core
     this.context.turn.begin()
@@ -293,7 +287,7 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
   }
 
   set identity(identity: string | null) {
-    this.context.identity = identity
+    giveIdentity(this.context, this.parts.journal, identity)
   }
 
   get nowMs(): number {
@@ -313,11 +307,6 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
 
   // --- the connection to the remote broker --------------------------------------------------------------------------
 
-  /**
-   * Attaches a connection that the remote broker has accepted: what was in flight is sent again, then what has waited.
-   * Call `openSession` before. `isFarNew`: the remote broker's session is not the one of the last connection, so
-   * Packet Identifiers of messages received before stand for nothing any more. [MQTT-3.2.2-5]
-   */
   attach(
     peer: RelayPeer,
     remoteAddress: string,
@@ -338,12 +327,29 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
   }
 
   get note(): string | null {
-    return this.#session?.note ?? null
+    return this.#keptSession?.note ?? null
   }
 
   set note(note: string | null) {
     this.context.turn.begin()
-    if (this.#session !== null && note !== null) this.#core.sessions.note(this.#session, note)
+    const session = this.#keptSession
+    if (session !== null && note !== null) this.#core.sessions.note(session, note)
+  }
+
+  /** Session of the relay, unless an administrator has removed it. */
+  get #keptSession(): Session | null {
+    return this.#core.sessions.get(this.clientId) === this.#session ? this.#session : null
+  }
+
+  whenSafe(callback: () => void): void {
+    const { journal } = this.parts
+    if (journal === null || journal.isFailing) {
+      callback()
+      return
+    }
+    const answer = new PendingCallback(callback)
+    journal.gateChanges(answer)
+    if (answer.waits === 0) callback()
   }
 
   get isBehind(): boolean {
@@ -371,17 +377,15 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
   sendRetained(topicFilters: ReadonlySet<string>, isWhole: boolean, queued: ReadonlySet<string>): void {
     const session = this.#session!
     const { retained } = this.#core
-    const sent = this.#sentRetained
     this.context.turn.begin()
     this.#deleteGone(session, topicFilters)
-    const isSent = ({ topic, retainedSequence }: Message): boolean => sent.get(topic) === retainedSequence
     for (const topicFilter of topicFilters) {
       const entry = session.subscriptions.get(topicFilter)
       const isQueued = queued.has(topicFilter)
       const skips = (message: Message): boolean => {
         // What has come by this bridge the remote broker has, or has had: it would bring back what was deleted there.
         if (this.#isOwn(message.source)) return true
-        return !isWhole && ((isQueued && message.qos > 0) || isSent(message))
+        return !isWhole && ((isQueued && message.qos > 0) || this.#sentRetained.has(message))
       }
       const walk = entry === undefined ? null : retained.walk(topicFilter, skips)
       if (walk !== null) session.deliverRetained(walk, entry!)
@@ -394,15 +398,16 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
 
   /** Sends the deletion of retained messages that the remote broker has of us, and that are gone here. */
   #deleteGone(session: Session, topicFilters: ReadonlySet<string>): void {
-    for (const topic of [...this.#sentRetained.keys()]) {
+    for (const topic of [...this.#sentRetained.topics]) {
       if (this.#core.retained.get(topic) !== undefined) continue
       const entry = [...session.subscriptions.values()].find((each) => topicMatches(each.topicFilter, topic))
       if (entry !== undefined && !topicFilters.has(entry.topicFilter)) continue
-      this.#sentRetained.delete(topic)
+      const properties = this.#sentRetained.deletionOf(topic)
+      this.#sentRetained.forget(topic)
       if (entry === undefined) continue
       // At the QoS at which later messages of the topic go, or it would come after them.
       const qos = this.#cleanStart ? entry.qos : 0
-      const parts = { topic, payload: new Uint8Array(0), qos, retain: true, properties: NO_PROPERTIES }
+      const parts = { topic, payload: new Uint8Array(0), qos, retain: true, properties }
       session.offerRetained(Message.of(parts, null, this.nowMs), qos, entry)
     }
   }
@@ -410,34 +415,27 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
   /** Notes a retained message that the remote broker gets, where what happens meanwhile does not wait for it. */
   #noteRetained(message: Message, qos: QoS): void {
     if (qos > 0 && !this.#cleanStart) return
-    const isDeletion = message.payloadLength === 0
-    if (isDeletion && qos > 0) this.#sentRetained.delete(message.topic)
-    else if (isDeletion || message.isRetained) {
-      this.#sentRetained.set(message.topic, isDeletion ? UNKNOWN : message.retainedSequence)
-      if (qos === 0) this.#unproved.add(message.topic)
-    }
+    this.#sentRetained.note(message, qos)
+  }
+
+  /** Handles the deletion of a retained message here. */
+  retainedDeleted(message: Message): void {
+    // What the remote broker has deleted is gone there: it may have a new one by now.
+    if (this.#isOwn(message.source)) this.#sentRetained.forget(message.topic)
+    else this.#sentRetained.deleted(message)
+  }
+
+  isNewHere(topic: string): boolean {
+    const message = this.#core.retained.get(topic)
+    return message !== undefined && message.retainedSequence > this.#lostSequence && !this.#isOwn(message.source)
+  }
+
+  get hasUnproved(): boolean {
+    return this.#sentRetained.hasUnproved
   }
 
   proveRetained(): (() => void) | null {
-    if (this.#unproved.size === 0 || this.#asked.size > 0) return null
-    const asked = this.#unproved
-    this.#unproved = new Set()
-    this.#asked = asked
-    return () => {
-      if (this.#asked !== asked) return
-      this.#asked = new Set()
-      // The remote broker has deleted them.
-      for (const topic of asked)
-        if (!this.#unproved.has(topic) && this.#sentRetained.get(topic) === UNKNOWN) this.#sentRetained.delete(topic)
-    }
-  }
-
-  /** Notes that what was sent last at QoS 0 may not have arrived. */
-  #doubtRetained(): void {
-    for (const topics of [this.#unproved, this.#asked])
-      for (const topic of topics) this.#sentRetained.set(topic, UNKNOWN)
-    this.#unproved = new Set()
-    this.#asked = new Set()
+    return this.#sentRetained.prove()
   }
 
   /** Returns the Topic Filters of local subscriptions that are new since the last call. */
@@ -453,7 +451,8 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
     if (this.#peer === null || session === null) return
     this.context.turn.begin()
     this.#peer = null
-    this.#doubtRetained()
+    this.#sentRetained.doubt()
+    this.#lostSequence = this.#core.retained.sequence
     this.remoteAddress = ''
     const { nowMs } = this.context.turn
     session.lastEnd = { atMs: nowMs, byClient: false, reasonCode: ReasonCode.UnspecifiedError, why }
@@ -467,8 +466,9 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
     if (this.#isClosed) return
     this.#isClosed = true
     this.detach('the bridge is closed')
-    const { sessions } = this.#core
+    const { sessions, retained } = this.#core
     this.context.turn.begin()
+    retained.watchers.delete(this)
     sessions.ofProgram.delete(this.clientId)
     if (isForGood) sessions.remove(this.clientId)
   }

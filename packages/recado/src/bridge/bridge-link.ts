@@ -12,6 +12,7 @@ import {
   BRIDGE_INFLIGHT_MAX,
   type DropReason,
   isOnPath,
+  PATH_PROPERTY,
   pathOf,
   type Relay,
   type RelayedMessage,
@@ -134,6 +135,8 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   #publisher: FarPublisher | null = null
   /** Whether messages have the path of their brokers. */
   #hasPaths = false
+  /** Identity of the remote broker on paths; '' when it has not told it. */
+  #farIdentity = ''
   /** Watch for loops where there are no paths; null where there are. */
   #echoes: EchoWatch | null = null
   #maximumQoS: QoS = 2
@@ -151,6 +154,10 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   /** SUBSCRIBE packets without an answer, and whether a subscription was refused. */
   #subscribing = 0
   #isRefused = false
+  /** Note about the session there before CONNECT was sent. */
+  #noteBefore: string | null = null
+  /** Whether CONNECT has been sent. */
+  #isAsked = false
   /** Timer until the remote broker is asked whether retained messages of QoS 0 have arrived. */
   #proofTimer: Timer | null = null
   /** Whether the remote broker had a session of this bridge. */
@@ -164,9 +171,24 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     this.#connection = new Connection(transport, environment, manner.protocolVersion, PACKET_SIZE_MAX, null, this)
   }
 
-  /** Sends CONNECT. */
+  /** Sends CONNECT, when it is on the disk that one is under way. */
   start(): void {
     this.#connection.start()
+    const { relay, lineage } = this.#parts
+    this.#noteBefore = relay.note
+    const note = lineage.noteAsked(this.#noteBefore)
+    if (note === null) {
+      this.#sendConnect()
+      return
+    }
+    relay.note = note
+    relay.whenSafe(() => {
+      if (this.#state === State.Connecting) this.#sendConnect()
+    })
+  }
+
+  #sendConnect(): void {
+    this.#isAsked = true
     try {
       this.#connection.send(this.#connect())
     } catch (error) {
@@ -191,6 +213,10 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
       if (config.topicAliasMaximum > 0) properties.topicAliasMaximum = config.topicAliasMaximum
       const expirySeconds = config.sessionExpirySeconds ?? (config.cleanStart ? 0 : NEVER_SECONDS)
       if (expirySeconds > 0) properties.sessionExpiryIntervalSeconds = expirySeconds
+      // A remote Recado answers with its own.
+      const { identity } = this.#parts.relay
+      const isTold = identity !== null && config.path !== 'off' && config.cloud === null
+      if (isTold) properties.userProperties = [[PATH_PROPERTY, identity]]
       properties.receiveMaximum = config.receiveMaximum ?? Math.min(inflightMax, 65_535)
     }
     const will: Will | undefined =
@@ -244,6 +270,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     this.#state = State.Ended
     this.#publisher?.end()
     if (this.#proofTimer !== null) this.#parts.environment.clearTimer(this.#proofTimer)
+    if (!this.#isAsked) this.#parts.relay.note = this.#noteBefore
     if (wasUp) this.#parts.relay.detach(this.#why ?? 'the connection was closed')
   }
 
@@ -335,11 +362,14 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     if (reasonCode !== 0) {
       const text = refusalText(reasonCode, properties)
       this.#refusal = new Refusal(reasonCode, text)
+      // It has made no session.
+      relay.note = this.#noteBefore
       this.end(`Connection Refused: ${text}`)
       return
     }
     const connection = this.#connection
     const isV5 = connection.protocolVersion === 5
+    this.#farIdentity = pathOf(properties)
     connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY
     this.#maximumQoS = (properties.maximumQoS ?? 2) as QoS
     this.#retainAvailable = properties.retainAvailable ?? true
@@ -352,17 +382,17 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     const place = `${config.remoteClientId}@${address}`
     // 3.1 does not say whether the session is there; without Clean Session it should be.
     const isGuess = connection.protocolVersion === 3
-    const isPresent = isGuess ? isNearPresent && lineage.isKnown(place, relay.note) : connack.sessionPresent
+    const isPresent = isGuess ? isNearPresent && lineage.isKnown(place, this.#noteBefore) : connack.sessionPresent
     this.isFarPresent = isPresent && !config.cleanStart
     const subscriptions = config.topics
       .filter(({ direction }) => direction !== 'out')
       .map(({ remoteFilter, qos }) => `${qos} ${remoteFilter}`)
       .join('\n')
-    const isFarNew = lineage.accepted(place, subscriptions, this.isFarPresent, isNearPresent, relay.note)
+    const isFarNew = lineage.accepted(place, subscriptions, this.isFarPresent, isNearPresent, this.#noteBefore)
     this.#place = place
     this.#subscriptions = subscriptions
     // Until the remote broker has answered all SUBSCRIBE packets, it may forget them with its next crash.
-    relay.note = lineage.note(place, lineage.hasSubscriptions ? subscriptions : '', relay.identity)
+    relay.note = lineage.note(place, lineage.hasSubscriptions ? subscriptions : '')
     const farMaximum = isV5 ? (properties.receiveMaximum ?? 65_535) : this.#inflightUntold
     const receiveMaximum = Math.min(inflightMax, farMaximum)
     this.#publisher = this.#makePublisher(properties, receiveMaximum)
@@ -376,8 +406,11 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     // A batch may have more messages than may be outstanding.
     const flightMaximum = config.batch === null ? receiveMaximum : Math.max(receiveMaximum, 2 * config.batch.count)
     this.#flightMaximum = flightMaximum
-    relay.attach(this, address, flightMaximum - (this.#publisher.isNoticeOut ? 1 : 0), isFarNew, isGuess)
-    relay.sendRetained(outgoing, !this.isFarPresent, this.#queuedFilters(newFilters))
+    const isUnsure = isGuess || lineage.isInDoubt
+    relay.attach(this, address, flightMaximum - (this.#publisher.isNoticeOut ? 1 : 0), isFarNew, isUnsure)
+    // A remote broker with a new session may have lost all.
+    const isWhole = !this.isFarPresent || lineage.isInDoubt
+    relay.sendRetained(outgoing, isWhole, this.#queuedFilters(newFilters))
     this.#settle()
   }
 
@@ -405,11 +438,11 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
 
   /**
    * Local subscriptions whose retained messages of QoS 1 and 2 have waited in the queue, so that only those of QoS 0 are
-   * compared. A remote broker without a session may have lost all.
+   * compared.
    */
   #queuedFilters(newFilters: ReadonlySet<string>): Set<string> {
     const filters = new Set<string>()
-    if (!this.isFarPresent || this.#parts.config.localCleanStart) return filters
+    if (this.#parts.config.localCleanStart) return filters
     for (const { direction, localFilter, qos } of this.#parts.config.topics) {
       if (direction !== 'in' && qos > 0 && !newFilters.has(localFilter)) filters.add(localFilter)
     }
@@ -453,7 +486,9 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     if (isKept && !isV5) return
     const isLater = direction === 'both' && isBehind && !isKept
     if (isLater) this.#settling.push(topic)
-    this.#sendSubscribe(topic, isLater ? 2 : isKept ? 1 : 0)
+    // Where it is in doubt, the remote broker knows whether the subscription is new.
+    const isAsNeeded = isKept || (lineage.hadSubscriptions && qos > 0)
+    this.#sendSubscribe(topic, isLater ? 2 : isAsNeeded ? 1 : 0)
   }
 
   /** @throws ProtocolError unless there is one Reason Code, as each SUBSCRIBE has one Topic Filter */
@@ -475,7 +510,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   #noteSubscriptions(): void {
     if (this.#subscribing > 0 || this.#settling.length > 0 || this.#isRefused) return
     const { relay, lineage } = this.#parts
-    relay.note = lineage.note(this.#place, this.#subscriptions, relay.identity)
+    relay.note = lineage.note(this.#place, this.#subscriptions)
   }
 
   #sendSubscribe({ remoteFilter, qos }: BridgeTopic, retainHandling: 0 | 1 | 2): void {
@@ -511,22 +546,31 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     const { relay, topics, config } = this.#parts
     const topic = topics.local(remoteTopic)
     if (topic !== null && topic !== remoteTopic) publish.topicField = null
-    // Retained when the remote broker is asked for it once more.
-    if (publish.retain && this.#settling.length > 0 && this.#isSettling(remoteTopic)) publish.retain = false
+    if (publish.retain && this.#settling.length > 0 && this.#isSettling(remoteTopic)) {
+      // Retained when the remote broker is asked for it once more; of what is deleted there it will say nothing then.
+      const isDeletion = publish.payloadStart === publish.payloadEnd
+      if (!isDeletion || topic === null || relay.isNewHere(topic)) publish.retain = false
+    }
     if (this.#hasPaths) {
       const path = pathOf(publish.properties)
       if (path !== '' && isOnPath(path, relay.identity!)) {
         relay.refusePublish(publish, topic ?? remoteTopic, 'loop')
         return
       }
-      // What a remote broker sends to its subscribers has not its name: a ring of such steps is only seen by ours.
-      if (config.path === 'keep') publish.properties = withPath(publish.properties, pathWith(path, relay.identity!))
+      // What a remote broker sends to its subscribers has not its name on the path.
+      if (config.path === 'keep') publish.properties = withPath(publish.properties, this.#pathFrom(path))
       else if (path !== '') publish.properties = withPath(publish.properties, '')
     } else if (this.#echoes !== null && topic !== null && this.#comesBack(topic, publish)) {
       relay.refusePublish(publish, topic, 'loop')
       return
     }
     relay.handlePublish(publish, topic)
+  }
+
+  /** Path of a message from the remote broker: that one and this one at its end. */
+  #pathFrom(path: string): string {
+    const farIdentity = this.#farIdentity
+    return pathWith(farIdentity === '' ? path : pathWith(path, farIdentity), this.#parts.relay.identity!)
   }
 
   /** Whether a message is one of a loop, and not to be taken. */
@@ -544,11 +588,17 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   #handlePuback(packetId: number, reasonCode: ReasonCode): void {
     const { relay } = this.#parts
     const owner = relay.freePacketId(packetId)
-    if (owner instanceof SentBatch) this.#publisher!.batchAnswered(owner, reasonCode)
-    else if (owner !== null) this.#noticeAnswered()
+    if (owner instanceof SentBatch) {
+      this.#answered += owner.members.length
+      this.#publisher!.batchAnswered(owner, reasonCode)
+    } else if (owner !== null) this.#noticeAnswered()
     if (owner !== null) return
+    if (this.#publisher!.takeLowered(packetId, reasonCode)) {
+      // One that was taken is counted at the end of its flow.
+      if (reasonCode >= 0x80) this.#answered++
+      return
+    }
     this.#answered++
-    if (this.#publisher!.takeLowered(packetId, reasonCode)) return
     relay.handlePuback(packetId, reasonCode)
   }
 
@@ -595,7 +645,10 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   flush(): void {
     if (this.#settling.length > 0) this.#settle()
     this.#connection.flush()
-    this.#publisher?.answer()
+    this.#answered += this.#publisher?.answer() ?? 0
+    if (this.#settling.length === 0) return
+    this.#settle()
+    this.#connection.flush()
   }
 
   pause(): void {

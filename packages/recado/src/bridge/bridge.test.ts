@@ -353,6 +353,18 @@ test('a lazy bridge leaves when it is idle, keeps QoS 0, and comes back for as m
   )
 })
 
+test('a lazy bridge does not leave before it knows that a retained message of QoS 0 has arrived', async (t) => {
+  const setup = await setUp(t, 'start_type lazy\nidle_timeout 2\ntopic a/# out 0\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  await setup.broker.publish({ topic: 'a/1', payload: 'x', retain: true })
+  await take(far)
+  await prove(setup, far)
+  assert.equal(setup.bridge.figures.state, 'connected')
+  await setup.world.advance(1_000)
+  assert.equal(setup.bridge.figures.state, 'idle')
+})
+
 test('an address that cannot be reached is told, and the next one is tried after the pause', async (t) => {
   const setup = await setUp(t, 'topic a/# out\n', 'one:1883 two:1884')
   await accepted(setup)
@@ -425,6 +437,40 @@ test('a retained message that was deleted here while the bridge was away does no
     assert.equal(again.subscriptions[0]!.retainHandling, 0)
     assert.equal(setup.broker.inspect.retainedMessage('a/1'), null, version)
   }
+})
+
+test('a deletion by the remote broker counts before it is asked for its retained messages again', async (t) => {
+  const setup = await setUp(t, 'bridge_protocol_version mqttv50\ntopic a/# both 1\n')
+  const retained = (topic: string, payload: string, packetId: number): Publish => {
+    const message = publish(topic, payload, 1, packetId)
+    message.retain = true
+    return message
+  }
+  const { far } = await accepted(setup)
+  await take(far)
+  far.send(retained('a/1', 'old', 5), retained('a/2', 'old', 6))
+  await take(far)
+  far.break()
+  await turn()
+  await setup.broker.publish({ topic: 'a/2', payload: 'new', qos: 1, retain: true })
+  await setup.world.advance(2_000)
+  const { far: back } = await accepted(setup)
+  back.send(retained('a/1', '', 5), retained('a/2', '', 6))
+  await turn()
+  assert.equal(setup.broker.inspect.retainedMessage('a/1'), null)
+  // What was published here meanwhile is on its way there.
+  assert.notEqual(setup.broker.inspect.retainedMessage('a/2'), null)
+})
+
+test('a topic that goes both ways is asked for also when the Maximum QoS of the remote broker ends the last flow', async (t) => {
+  const setup = await setUp(t, 'bridge_protocol_version mqttv50\ntopic a/# both 2\n')
+  await setup.broker.publish({ topic: 'a/1', payload: 'x', qos: 2 })
+  const { far } = await accepted(setup, { maximumQoS: 1 })
+  const [message] = publishes(await take(far))
+  far.send(new Puback(message!.packetId))
+  await turn()
+  const asked = far.received.find((packet) => packet.type === 8) as Extract<Packet, { type: 8 }>
+  assert.equal(asked.subscriptions[0]!.retainHandling, 0)
 })
 
 test('before MQTT 5.0 a remote broker that has kept its session is not asked for all retained messages again', async (t) => {
@@ -543,6 +589,58 @@ test('before MQTT 5.0 the remote broker is asked again for subscriptions that it
   assert.ok(!last.received.some(({ type }) => type === 8))
 })
 
+test('a session behind a CONNECT whose answer was lost may be a new one: subscriptions are made again', async (t) => {
+  for (const version of ['mqttv311', 'mqttv50']) {
+    const setup = await setUp(t, `bridge_protocol_version ${version}\ntopic b/# in 1\n`)
+    const { far } = await accepted(setup)
+    await take(far)
+    far.break()
+    await turn()
+    await setup.world.advance(2_000)
+    const silent = await setup.world.connection()
+    await silent.expect(1)
+    silent.break()
+    await turn()
+    await setup.world.advance(2_000)
+    const { far: back } = await accepted(setup, {}, true)
+    const subscribe = back.received.find((packet) => packet.type === 8) as Extract<Packet, { type: 8 }>
+    // With MQTT 5.0 the remote broker knows whether it is new.
+    assert.equal(subscribe.subscriptions[0]!.retainHandling, version === 'mqttv50' ? 1 : 0)
+    await take(back)
+    back.break()
+    await turn()
+    await setup.world.advance(2_000)
+    // A refusal makes no session.
+    const refusing = await setup.world.connection()
+    await refusing.expect(1)
+    refusing.send(new Connack(false, version === 'mqttv50' ? 0x87 : 5))
+    await turn()
+    await setup.world.advance(2_000)
+    const { far: last } = await accepted(setup, {}, true)
+    assert.equal(
+      last.received.some(({ type }) => type === 8),
+      version === 'mqttv50',
+    )
+  }
+})
+
+test('a session that an administrator removes while the bridge is away is there again with the next attempt', async (t) => {
+  const setup = await setUp(t, 'topic a/# out 1\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  far.break()
+  await turn()
+  assert.equal(await setup.broker.removeSession('local.far'), true)
+  await setup.world.advance(2_000)
+  const silent = await setup.world.connection()
+  silent.break()
+  await turn()
+  await setup.broker.publish({ topic: 'a/1', payload: 'x', qos: 1 })
+  await setup.world.advance(2_000)
+  const { far: back } = await accepted(setup, {}, true)
+  assert.deepEqual(publishes(await take(back)).map(text), ['x'])
+})
+
 test('SUBACK with another number of Reason Codes ends the connection, and says so', async (t) => {
   const setup = await setUp(t, 'topic b/# in 1\n')
   const { far } = await accepted(setup)
@@ -609,6 +707,23 @@ test('MQTT 5.0: a message has its path over brokers, and one that comes back is 
   assert.deepEqual(await take(far), [new Pubrec(7), new Pubrec(8)])
   assert.equal(setup.broker.metrics()['dropped.loop'], 1)
   assert.equal(setup.local.filter((each) => each.startsWith('a/3')).length, 1)
+})
+
+test('MQTT 5.0: a remote Recado that says who it is stands on the path of what it sends', async (t) => {
+  const setup = await setUp(t, 'bridge_protocol_version mqttv50\ntopic a/# in 1\n')
+  const seen: string[] = []
+  setup.broker.subscribe('a/#', ({ properties }) => void seen.push(properties.userProperties![0]![1]))
+  const { far, connect } = await accepted(setup, { userProperties: [['recado-path', 'hub']] })
+  await take(far)
+  const [[name, identity]] = connect.properties.userProperties as [[string, string]]
+  assert.equal(name, 'recado-path')
+  for (const [index, path] of ['', 'first', 'first,hub'].entries()) {
+    const message = publish('a/1', 'x', 1, index + 1)
+    if (path !== '') message.properties = { userProperties: [[name, path]] }
+    far.send(message)
+  }
+  await take(far)
+  assert.deepEqual(seen, [`hub,${identity}`, `first,hub,${identity}`, `first,hub,${identity}`])
 })
 
 test('MQTT 5.0: what was on its way over another broker gets this one behind it, and bridge_path strip hides it here', async (t) => {

@@ -211,6 +211,7 @@ export class Bridge implements LinkOwner {
     if (this.#relay === null || this.#link !== null || this.#attempt !== null) return
     const { environment, dialOptions } = this.#parts
     this.#clearTimers()
+    this.#keepSession()
     this.#state = 'connecting'
     const { host, port } = this.#address
     const { name } = this.config
@@ -242,6 +243,11 @@ export class Bridge implements LinkOwner {
         this.#failed(error.message)
       },
     )
+  }
+
+  /** Opens the session here again when an administrator has removed it: messages must not be lost until the next answer. */
+  #keepSession(): void {
+    if (!this.config.localCleanStart) this.#relay?.openSession()
   }
 
   #opened(transport: Transport): void {
@@ -385,6 +391,7 @@ export class Bridge implements LinkOwner {
       return
     }
     const pauseMs = this.#pause.nextMs()
+    environment.defer(() => this.#keepSession())
     this.#state = 'waiting'
     this.#nextTryMs = environment.now() + pauseMs
     const seconds = Math.round(pauseMs / 100) / 10
@@ -419,8 +426,9 @@ export class Bridge implements LinkOwner {
     }
     if (this.#state !== 'connected' || link === null) return
     const { queuedMessages, inFlight } = this.figures
+    const isBusy = queuedMessages + inFlight > 0 || this.#relay?.hasUnproved === true
     const idleMs = this.#parts.environment.now() - link.lastMessageMs
-    if (config.startType === 'lazy' && idleMs >= config.idleTimeoutSeconds * 1000 && queuedMessages + inFlight === 0) {
+    if (config.startType === 'lazy' && idleMs >= config.idleTimeoutSeconds * 1000 && !isBusy) {
       this.#state = 'idle'
       this.#log('notice', 'bridge.idle', `Bridge ${config.name} has been idle and disconnects.`)
       link.finish('idle')

@@ -30,6 +30,18 @@ test('a session at another address, or of a broker that has lost its own, has ea
   assert.equal(new FarLineage().accepted('b', '', true, false, note), true)
 })
 
+test('behind a CONNECT that was not answered the session may be a new one, without subscriptions', () => {
+  const lineage = new FarLineage()
+  assert.equal(lineage.noteAsked(null), null)
+  lineage.accepted('a', '1 b/#', false, false, null)
+  const asked = lineage.noteAsked(lineage.note('a', '1 b/#'))
+  const next = new FarLineage()
+  assert.equal(next.accepted('a', '1 b/#', true, true, asked), false)
+  assert.deepEqual([next.isInDoubt, next.hadSubscriptions, next.hasSubscriptions], [true, true, false])
+  next.accepted('a', '1 b/#', true, true, next.note('a', '1 b/#'))
+  assert.deepEqual([next.isInDoubt, next.hasSubscriptions], [false, true])
+})
+
 test('the remote broker has the subscriptions while its session is there and the lines are the same', () => {
   const lineage = new FarLineage()
   lineage.accepted('a', '1 b/#', false, false, null)

@@ -9,6 +9,10 @@
  * What must outlive the process is a note that this broker keeps with the session of the bridge. A missing note stands
  * for a session that is not known.
  *
+ * A CONNECT whose answer never came may have made a new session there, of which the next CONNACK says that it is
+ * present. So the note says that a CONNECT is under way before it is sent, and a session behind an unanswered one is in
+ * doubt: it may be the old one, or a new one without subscriptions.
+ *
  * Invariant: at QoS 2 no message is taken for another; after such a change a message in flight may arrive twice.
  */
 interface Note {
@@ -17,7 +21,9 @@ interface Note {
   readonly subscriptions: string
   /** Whether all Packet Identifiers are known to both sessions. */
   readonly isTrusted: boolean
-  /** Identity of this broker on the paths of messages; absent in notes of brokers that had none. */
+  /** Whether a CONNECT has been sent since, of which no answer is known; absent for no. */
+  readonly isAsked?: boolean
+  /** Identity of this broker on the paths of messages, where an earlier version has kept it; absent otherwise. */
   readonly identity?: string | null
 }
 
@@ -26,8 +32,10 @@ export class FarLineage {
   #released: Set<number> | null = null
   /** Packet Identifiers for which a PUBREL of our own was sent on this connection, and not answered. */
   readonly #awaited: Set<number> = new Set()
-  /** Whether the remote broker has the subscriptions of the bridge. */
-  hasSubscriptions = false
+  /** Whether the remote broker had the subscriptions of the bridge at the last connection that it has answered. */
+  hadSubscriptions = false
+  /** Whether the session there may be a new one, although it is present: an earlier CONNECT was not answered. */
+  isInDoubt = false
 
   /**
    * Notes an accepted connection. Returns true when the remote broker's session is not the one of the last connection.
@@ -47,7 +55,8 @@ export class FarLineage {
     this.#awaited.clear()
     const known = isNearPresent ? parse(note) : null
     const isSame = known !== null && known.address === address
-    this.hasSubscriptions = isFarPresent && isSame && known.subscriptions === subscriptions
+    this.isInDoubt = isFarPresent && isSame && known.isAsked === true
+    this.hadSubscriptions = isFarPresent && isSame && known.subscriptions === subscriptions
     if (!isFarPresent) {
       this.#released = null
       return true
@@ -58,14 +67,25 @@ export class FarLineage {
     return !isSame
   }
 
+  /** Whether the remote broker has the subscriptions of the bridge. */
+  get hasSubscriptions(): boolean {
+    return this.hadSubscriptions && !this.isInDoubt
+  }
+
   /** Whether the session there is known from the last connection, as far as the note says. */
   isKnown(address: string, note: string | null): boolean {
     return parse(note)?.address === address
   }
 
-  /** Text to keep from now on. `identity`: of this broker, on the paths of messages. */
-  note(address: string, subscriptions: string, identity: string | null = null): string {
-    return JSON.stringify({ address, subscriptions, isTrusted: this.#released === null, identity } satisfies Note)
+  /** Text to keep from now on. */
+  note(address: string, subscriptions: string): string {
+    return JSON.stringify({ address, subscriptions, isTrusted: this.#released === null } satisfies Note)
+  }
+
+  /** Text to keep before a CONNECT is sent; null when nothing is known that it could make doubtful. */
+  noteAsked(note: string | null): string | null {
+    const known = parse(note)
+    return known === null ? null : JSON.stringify({ ...known, isAsked: true } satisfies Note)
   }
 
   /** Whether a PUBREL must be sent before a QoS 2 PUBLISH with this Packet Identifier. */
@@ -86,10 +106,10 @@ export class FarLineage {
 function parse(note: string | null): Note | null {
   if (note === null) return null
   try {
-    const { address, subscriptions, isTrusted, identity } = JSON.parse(note) as Partial<Note>
+    const { address, subscriptions, isTrusted, isAsked, identity } = JSON.parse(note) as Partial<Note>
     if (typeof address !== 'string' || typeof subscriptions !== 'string') return null
     return {
-      ...{ address, subscriptions, isTrusted: isTrusted === true },
+      ...{ address, subscriptions, isTrusted: isTrusted === true, isAsked: isAsked === true },
       identity: typeof identity === 'string' ? identity : null,
     }
   } catch {
@@ -97,7 +117,7 @@ function parse(note: string | null): Note | null {
   }
 }
 
-/** Identity of this broker in a note; null when there is none. */
+/** Identity of this broker in a note of an earlier version; null when there is none. */
 export function identityIn(note: string | null): string | null {
   return parse(note)?.identity ?? null
 }

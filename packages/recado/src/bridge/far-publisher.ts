@@ -263,11 +263,12 @@ export class FarPublisher {
     connection.sendAck(PacketType.PUBREL, packetId)
   }
 
-  /** Ends the flows of messages that the remote broker does not answer. */
-  answer(): void {
-    if (this.#unanswered.length === 0) return
+  /** Ends the flows of messages that the remote broker does not answer. Returns how many these were. */
+  answer(): number {
+    if (this.#unanswered.length === 0) return 0
     const unanswered = this.#unanswered
     this.#unanswered = []
     for (const packetId of unanswered) this.#parts.relay.complete(packetId)
+    return unanswered.length
   }
 }

@@ -2,9 +2,20 @@
  * The path of a message over bridges: a User Property with the identities of the brokers that have sent it on.
  *
  * A bridge of MQTT 5.0 puts it on; `handlePublish` and bridges look whether a message has been at this broker before.
- * Invariant: a message that comes back to a broker on its path is not taken a second time.
+ * Invariant: a message that comes back to a broker on its path is not taken a second time. So the identity of a broker
+ * is in its store, and outlives the process and the sessions of its bridges.
  */
 import type { Properties } from '@recado/protocol'
+import { type Store, Table } from '../../ports.ts'
+
+/** Key of the identity of this broker, in the table Meta. */
+export const IDENTITY_KEY = 2
+
+/** Returns the identity that this broker has used before; null when there is none. */
+export function storedIdentity(store: Store): string | null {
+  const bytes = store.get(Table.Meta, IDENTITY_KEY, 0, 0)
+  return bytes === undefined || bytes.length === 0 ? null : new TextDecoder().decode(bytes)
+}
 
 /** Name of the User Property. Its value is identities with commas between them, the first broker first. */
 export const PATH_PROPERTY = 'recado-path'

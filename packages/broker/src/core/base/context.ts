@@ -19,6 +19,7 @@ import type {
   Store,
   Transformer,
 } from '../../ports.ts'
+import { storedIdentity } from './bridge-path.ts'
 import { Faults } from './faults.ts'
 import { Holdings } from './holdings.ts'
 import type { Limits } from './limits.ts'
@@ -79,8 +80,8 @@ export class Context {
   readonly notedMs: number
   readonly turn: Turn
   readonly wheel: TimerWheel
-  /** Identity of this broker on paths over bridges (`bridge-path.ts`); null when it has no bridges. */
-  identity: string | null = null
+  /** Identity of this broker on paths over bridges (`bridge-path.ts`); null when it has never had a bridge. */
+  identity: string | null
   /** Topic rewrites; null when there are none. */
   rewrites: TopicRewrites | null = null
   /** Memory ceiling; null when there is none. */
@@ -103,6 +104,7 @@ export class Context {
     this.observesQueues = ports.observer?.['message.queued'] !== undefined
     this.holdings = new Holdings(limits)
     this.optionsChanged()
+    this.identity = ports.store?.isPersistent ? storedIdentity(ports.store) : null
     const steady = ports.store?.isPersistent ? new SteadyClock(ports.clock, ports.store) : null
     const clock = steady ?? ports.clock
     this.clock = clock

@@ -61,6 +61,10 @@ export class AcknowledgementLine implements AckOwner {
     this.settle()
   }
 
+  get isOwing(): boolean {
+    return this.#line.length > 0
+  }
+
   fault(where: string, error: unknown): void {
     this.#connection.fault(where, error)
   }

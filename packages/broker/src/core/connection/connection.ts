@@ -119,6 +119,8 @@ export class Connection
   /** User who has logged in; undefined before authentication, and of anonymous clients. */
   username: string | undefined = undefined
   isBridge = false
+  /** Whether it is a bridge of MQTT 5.0 whose messages have the path of their brokers: its CONNECT says so. */
+  bringsPaths = false
   /** Value of `Context.rechecks` when its identity was last checked. */
   askedAtRecheck = 0
   grants: unknown = undefined

@@ -283,7 +283,12 @@ export class Connections implements ConnectionParts {
 
   /** The store has begun to fail. */
   storeFailed(): void {
-    for (const connection of this.#all) connection.acknowledgements.storeFailed()
+    for (const connection of [...this.#all]) {
+      // A bridge drops what is refused; what is not answered it sends again, in order.
+      if (connection.bringsPaths && connection.acknowledgements.isOwing)
+        connection.closeWith(ReasonCode.QuotaExceeded, 'a message of a bridge cannot be stored: it has to come again')
+      else connection.acknowledgements.storeFailed()
+    }
   }
 
   /** Rights may have changed: asks about every client that has logged in. */

@@ -22,9 +22,11 @@ import {
   type Will,
 } from '@recado/protocol'
 import { ALLOW, type ConnectDecision, type ConnectRequest, PENDING } from '../../ports.ts'
+import { PATH_PROPERTY, pathOf } from '../base/bridge-path.ts'
 import { isDelayed } from '../base/delay-topics.ts'
 import { BRIDGE_INFLIGHT_MAX } from '../base/limits.ts'
 import { isReserved, isReservedFor } from '../base/reserved-topics.ts'
+import { brokerIdentity } from '../journal/broker-identity.ts'
 import { PendingCallback } from '../journal/pending-ack.ts'
 import { NEVER_EXPIRES } from '../journal/session-records.ts'
 import { isCertificate } from '../routing/sparkplug.ts'
@@ -45,6 +47,7 @@ export function handleConnect(connection: Connection, connect: Connect): void {
   const { context, limits, settings } = connection
   const isV5 = connect.protocolVersion === 5
   connection.isBridge = connect.isBridge
+  connection.bringsPaths = connect.protocolVersion === 5 && pathOf(connect.properties) !== ''
   const { properties } = connect
   if (properties.requestProblemInformation === false) connection.requestProblemInformation = false
   connection.maximumPacketSize = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY
@@ -455,6 +458,11 @@ function connackProperties(
     answer.responseInformation = decision.responseInformation
   }
   if (decision.userProperties !== undefined) answer.userProperties = decision.userProperties
+  // A bridge that says who it is learns who this is, for the paths of what it takes from here.
+  if (connection.bringsPaths) {
+    const identity = brokerIdentity(connection.context, connection.parts.journal)
+    answer.userProperties = [...(answer.userProperties ?? []), [PATH_PROPERTY, identity]]
+  }
   return answer
 }
 

@@ -22,7 +22,14 @@ const MESSAGE_OVERHEAD_BYTES = 512
 /** Milliseconds from one look for expired retained messages to the next. */
 const LOOK_MS = 60_000
 
+/** A bridge, which tells its remote broker what is deleted here. */
+export interface RetainedWatcher {
+  /** Called with the message that deletes a retained one. */
+  retainedDeleted(message: Message): void
+}
+
 export class RetainedMessages {
+  readonly watchers: Set<RetainedWatcher> = new Set()
   readonly #tree: TopicTree<Message> = new TopicTree()
   readonly #context: Context
   readonly #limits: Limits
@@ -64,6 +71,7 @@ export class RetainedMessages {
   set(message: Message, isNews: boolean = false): boolean {
     if (message.payloadLength === 0) {
       this.delete(message.topic)
+      for (const watcher of this.watchers) watcher.retainedDeleted(message)
       return true
     }
     const old = this.#tree.get(message.topic)
@@ -82,6 +90,11 @@ export class RetainedMessages {
     message.retainedPosition = position
     this.#put(message, this.#tree.get(message.topic))
     this.#watch(message)
+  }
+
+  /** Place of the message that was retained last (`Message.retainedSequence`). */
+  get sequence(): number {
+    return this.#sequence
   }
 
   get(topic: string): Message | undefined {
