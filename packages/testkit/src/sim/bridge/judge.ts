@@ -55,7 +55,7 @@ export class Ledger {
   readonly #unanswered: Set<number> = new Set()
   /** Times of crashes, and of failures of the disk with their ends, by broker. */
   readonly #crashes: Map<number, number[]> = new Map()
-  readonly #failures: Map<number, { readonly fromMs: number; readonly toMs: number }[]> = new Map()
+  readonly #failures: Map<number, { readonly fromMs: number; toMs: number }[]> = new Map()
   /** Times until which messages over a bridge may be lost in one direction, or come twice, by bridge. */
   readonly #lossMs: Map<string, number> = new Map()
   readonly #repeatMs: Map<number, number> = new Map()
@@ -123,8 +123,12 @@ export class Ledger {
     }
   }
 
-  diskFails(broker: number, fromMs: number, toMs: number): void {
-    pushTo(this.#failures, broker, { fromMs, toMs })
+  diskFails(broker: number, fromMs: number): void {
+    pushTo(this.#failures, broker, { fromMs, toMs: Number.POSITIVE_INFINITY })
+  }
+
+  diskWorks(broker: number, toMs: number): void {
+    for (const failure of this.#failures.get(broker) ?? []) failure.toMs = Math.min(failure.toMs, toMs)
   }
 
   #failsAfter(broker: number, ms: number): boolean {

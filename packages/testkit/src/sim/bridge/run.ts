@@ -315,9 +315,12 @@ class Run {
         node.diskMs = step.ms
         return
       default:
-        this.#ledger.diskFails(step.broker, this.loop.nowMs, this.loop.nowMs + step.ms)
+        this.#ledger.diskFails(step.broker, this.loop.nowMs)
         node.failDisk(Object.assign(new Error('no space left on device'), { code: 'ENOSPC' }))
-        this.loop.after(step.ms, () => node.failDisk(null))
+        this.loop.after(step.ms, () => {
+          this.#ledger.diskWorks(step.broker, this.loop.nowMs)
+          node.failDisk(null)
+        })
     }
   }
 
@@ -360,7 +363,10 @@ class Run {
   async #settle(): Promise<void> {
     this.#line?.('* everything is well again')
     this.#unreachableMs.fill(0)
-    for (const node of this.#nodes) node.calm()
+    for (const node of this.#nodes) {
+      this.#ledger.diskWorks(node.index, this.loop.nowMs)
+      node.calm()
+    }
     for (const [index, cable] of this.#cables.entries()) {
       cable?.resumeReading()
       this.#transportOf(index)?.release()

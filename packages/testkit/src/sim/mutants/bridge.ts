@@ -46,6 +46,21 @@ export const bridgeMutants: readonly Mutant[] = [
     'session.handlePubrec(packetId, reasonCode); this.sendPubrel(packetId);',
   ),
 
+  mutant(
+    'a session behind a CONNECT without an answer is taken for the old one',
+    'recado',
+    'FarLineage.noteAsked',
+    'return known === null ? null : JSON.stringify({ ...known, isAsked: true });',
+    'return null;',
+  ),
+  mutant(
+    'a session here that was removed is only there again when the remote broker has accepted',
+    'recado',
+    'Bridge.#keepSession',
+    'if (!this.config.localCleanStart) this.#relay?.openSession();',
+    '',
+  ),
+
   // --- limits of the remote broker
   mutant(
     'the notification does not count as outstanding',
@@ -113,6 +128,20 @@ export const bridgeMutants: readonly Mutant[] = [
     'return path;',
   ),
   mutant(
+    'the name of a broker on paths is not kept on its disk',
+    'broker',
+    'giveIdentity',
+    'journal?.change(Table.Meta, IDENTITY_KEY, 0, 0, row);',
+    '',
+  ),
+  mutant(
+    'a remote Recado is not on the path of what it sends',
+    'recado',
+    'BridgeLink.#pathFrom',
+    "farIdentity === '' ? path : pathWith(path, farIdentity)",
+    'path',
+  ),
+  mutant(
     'the remote broker is not asked for No Local',
     'recado',
     'BridgeLink.#sendSubscribe',
@@ -148,16 +177,44 @@ export const bridgeMutants: readonly Mutant[] = [
   mutant(
     'a retained message at QoS 0 that was lost with the connection counts as sent',
     'broker',
-    'RelaySession.#doubtRetained',
-    'this.#sentRetained.set(topic, UNKNOWN);',
+    'SentRetained.doubt',
+    'this.#sent.set(topic, UNKNOWN);',
     '',
   ),
   mutant(
     'a retained message that was published at QoS 0 is not compared',
     'broker',
     'RelaySession.sendRetained',
-    '!isWhole && ((isQueued && message.qos > 0) || isSent(message))',
-    '!isWhole && (isQueued || isSent(message))',
+    '!isWhole && ((isQueued && message.qos > 0) || this.#sentRetained.has(message))',
+    '!isWhole && (isQueued || this.#sentRetained.has(message))',
+  ),
+  mutant(
+    'a deletion that is told later has no path',
+    'broker',
+    'SentRetained.deletionOf',
+    'return this.#gone.get(topic) ?? NO_PROPERTIES;',
+    'return NO_PROPERTIES;',
+  ),
+  mutant(
+    'a deletion that comes while retained messages are compared does not count',
+    'recado',
+    'BridgeLink.#handlePublish',
+    'if (!isDeletion || topic === null || relay.isNewHere(topic))',
+    'if (true)',
+  ),
+  mutant(
+    'retained messages of a subscription that is replaced do not come',
+    'broker',
+    'makeSubscription',
+    'before.successor = entry;',
+    '{}',
+  ),
+  mutant(
+    'a lazy bridge leaves before it knows that a retained message has arrived',
+    'recado',
+    'Bridge.#look',
+    '|| this.#relay?.hasUnproved === true',
+    '',
   ),
   mutant(
     'a retained message goes back to the broker that it came from',
@@ -181,6 +238,14 @@ export const bridgeMutants: readonly Mutant[] = [
     'acceptMessage',
     'if (isNotTaken(connection, reasonCode) && isOfBridge(connection, publish)) {',
     'if (false) {',
+  ),
+
+  mutant(
+    'a bridge that is owed an acknowledgement is refused when the disk begins to fail',
+    'broker',
+    'Connections.storeFailed',
+    'if (connection.bringsPaths && connection.acknowledgements.isOwing)',
+    'if (false)',
   ),
 
   // --- the life of a bridge

@@ -316,13 +316,7 @@ export const coreMutants: readonly Mutant[] = [
   ),
 
   // --- retained messages
-  mutant(
-    'an empty payload does not clear',
-    'broker',
-    'RetainedMessages.set',
-    'this.delete(message.topic); return true;',
-    'return true;',
-  ),
+  mutant('an empty payload does not clear', 'broker', 'RetainedMessages.set', 'this.delete(message.topic);', ''),
   mutant(
     'the first retained message stays',
     'broker',
