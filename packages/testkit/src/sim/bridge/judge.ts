@@ -6,7 +6,7 @@
  */
 import type { Publish } from '@recado/protocol'
 import type { EndClient } from './end-client.ts'
-import type { BridgeRunPlan, QoS } from './plan.ts'
+import type { BridgeRunPlan, LinePlan, QoS } from './plan.ts'
 import { type Arrival, arrivalsOf, linksOf } from './routes.ts'
 
 export interface Publication {
@@ -30,6 +30,8 @@ export interface Publication {
 const LIMIT_REASONS: ReadonlySet<string> = new Set(['queue-full', 'queues-full', 'refused-by-remote'])
 /** Milliseconds after a bridge is back in which a message of before may still come. */
 const REPEATED_MS = 5_000
+/** Milliseconds after a connection in which retained messages are asked for: what waits goes before. */
+const ASKED_MS = 10_000
 /** Milliseconds within which a message gets to its broker, and a disk that works again has taken a batch. */
 const RECOVERY_MS = 2_000
 
@@ -194,10 +196,11 @@ export class Ledger {
     if (isOver) this.#repeatMs.set(bridge, nowMs + REPEATED_MS)
   }
 
-  #mayBeLost({ atMs }: Publication, { hops }: Arrival): boolean {
+  #mayBeLost({ atMs, qos }: Publication, { hops }: Arrival): boolean {
     return hops.some(
-      ({ bridge, isPush }) =>
-        atMs <= (this.#lossMs.get(`${bridge} ${isPush}`) ?? -1) || (isPush && this.#mayBeRefused(bridge, atMs)),
+      ({ bridge, isPush, line }) =>
+        atMs <= (this.#lossMs.get(`${bridge} ${isPush}`) ?? -1) ||
+        (isPush && (this.#mayBeRefused(bridge, atMs) || (qos === 2 && this.#mayBeHeld(bridge, line)))),
     )
   }
 
@@ -205,6 +208,14 @@ export class Ledger {
   #mayBeRefused(bridge: number, atMs: number): boolean {
     const { version, options, remote } = this.#plan.bridges[bridge]!
     return version === 5 && options.includes('bridge_path off') && this.#failsAfter(remote, atMs)
+  }
+
+  /**
+   * 3.1 does not say whether the remote broker has a session. When the one here was removed, it may hold Packet
+   * Identifiers of QoS 2 that are unknown here, and takes a new message for an old one.
+   */
+  #mayBeHeld(bridge: number, { qos }: LinePlan): boolean {
+    return this.#plan.bridges[bridge]!.version === 3 && qos === 2 && this.#isDoubtful.has(bridge)
   }
 
   #mayRepeat({ atMs }: Publication, { hops }: Arrival): boolean {
@@ -372,7 +383,7 @@ export class Ledger {
         const { version } = this.#plan.bridges[bridge]!
         if (version === 5 || line.direction !== 'both') return false
         const isAsked = line.qos === 0 || version === 3 || this.#mayBeNew(bridge) || this.#unanswered.has(bridge)
-        return isAsked && this.#ups.get(bridge)?.some((upMs) => upMs >= firstMs) === true
+        return isAsked && this.#ups.get(bridge)?.some((upMs) => upMs + ASKED_MS >= firstMs) === true
       }),
     )
   }

@@ -371,17 +371,22 @@ class Run {
       cable?.resumeReading()
       this.#transportOf(index)?.release()
     }
+    let wasAtRest = false
+    let messages = -1
     for (let slice = 0; slice < SETTLE_SLICES && !this.#hasFailed; slice++) {
       await this.loop.run(this.loop.nowMs + SETTLE_MS, () => this.#hasFailed)
-      if (slice > 0 && this.#areBridgesUp() && this.#isQuiet()) break
+      // Twice without a message in between, because of what the last answers have set off.
+      const isAtRest = this.#areBridgesUp() && this.#isQuiet()
+      const before = messages
+      messages = this.#nodes.reduce((sum, { core }) => sum + (core?.metrics.messagesReceived ?? 0), 0)
+      if (isAtRest && wasAtRest && messages === before) break
+      wasAtRest = isAtRest
     }
     if (this.#hasFailed) return
-    if (!this.#areBridgesUp() || !this.#isQuiet()) {
+    if (!wasAtRest) {
       this.#fail('settled', `it does not come to rest: ${this.#stateText()}`)
       return
     }
-    // What the last answers have set off.
-    await this.loop.run(this.loop.nowMs + SETTLE_MS, () => this.#hasFailed)
     this.#ledger.settled()
     this.#ledger.checkRetained((broker, topic) => {
       const message = this.#nodes[broker]!.core!.retained.get(topic)
