@@ -185,10 +185,20 @@ export function redistributeSome(model: Model, list: readonly Expectation[]): bo
     model.cover('shared.redistributed')
     const offers = newOffers(model, group)
     for (const each of offers) each.session.add(each)
-    for (const each of group.publication.expectations) if (each.group === group) each.isRedistributed = true
+    markRedistributed(group)
+    // It may have had the message for another of its Shared Subscriptions, where the two look the same: then that one is
+    // given to others, and the member that seemed to have got that one has got this one.
+    for (const each of list)
+      if (each.group !== null && each.progress === 'pending' && each.looksLike(expectation))
+        markRedistributed(each.group)
     hasSome ||= offers.length > 0 || (before !== null && group.takenBy === null)
   }
   return hasSome
+}
+
+/** Notes that a message comes to another member late, and out of order. */
+function markRedistributed(group: GroupDue): void {
+  for (const each of group.publication.expectations) if (each.group === group) each.isRedistributed = true
 }
 
 /** The broker sends a PUBLISH. */

@@ -5,9 +5,11 @@ import { makePlan } from '../plans/make.ts'
 import { policyOf } from '../plans/policy.ts'
 import { checkDrop } from './drops.ts'
 import { Model } from './model.ts'
-import { Expectation, ModelConnection, ModelSession } from './state.ts'
+import { keepBirth } from './sparkplug.ts'
+import { Expectation, GroupDue, ModelConnection, ModelSession } from './state.ts'
 
-test('of the messages in flight that are given up the first that was begun is meant', () => {
+/** A model with a session of `a`, whose client has connected again. */
+function world() {
   const { broker } = makePlan(1)
   const model = new Model(
     settingsOf(
@@ -23,6 +25,11 @@ test('of the messages in flight that are given up the first that was begun is me
   const before = new ModelConnection('a#1', 0, 0, listener)
   before.state = 'closed'
   session.connection = new ModelConnection('a#2', 0, 0, listener)
+  return { model, session, before }
+}
+
+test('of the messages in flight that are given up the first that was begun is meant', () => {
+  const { model, session, before } = world()
   model.rights.set('a', 't', true, 0)
   const inFlight = (payload: string, packetId: number, begunSeq: number): Expectation => {
     const publication = model.newPublication('t', payload, 1, false, '', null, session, '')
@@ -39,4 +46,42 @@ test('of the messages in flight that are given up the first that was begun is me
   assert.deepEqual([earlier.progress, later.progress], ['done', 'sent'])
   assert.deepEqual([...session.flight.keys()], [8])
   assert.deepEqual(model.violations, [])
+})
+
+test('what is in flight expires when its client is no member of the Shared Subscription any more', () => {
+  for (const [isShared, isMember, isRight] of [
+    [true, false, true],
+    [true, true, false],
+    [false, false, false],
+  ] as const) {
+    const { model, session, before } = world()
+    const publication = model.newPublication('t', 'm', 1, false, '', 1, session, '')
+    const group = isShared ? new GroupDue(publication, 'g', 't') : null
+    const expectation = new Expectation(publication, session, 1, false, '', 0, group, null)
+    Object.assign(expectation, { progress: 'sent', wasSent: true, packetId: 1, sentOn: before })
+    session.add(expectation)
+    session.flight.set(1, expectation)
+    if (isMember) session.subscriptions.push({ filter: 't', toSeq: Number.POSITIVE_INFINITY } as never)
+    checkDrop(model, 'a', 't', 1, 'expired')
+    assert.equal(expectation.progress, 'sent', 'its time is not over')
+    model.nowMs = 1_000
+    checkDrop(model, 'a', 't', 1, 'expired')
+    assert.equal(expectation.progress, isRight ? 'done' : 'sent')
+  }
+})
+
+test('a subscriber does not get the certificate of a birth while memory is short', () => {
+  const { model, session } = world()
+  const birth = model.newPublication('spBv1.0/g/NBIRTH/n', 'b', 1, false, '', null, session, '')
+  model.current = birth
+  keepBirth(model, birth)
+  const { topic } = birth.certificate!
+  checkDrop(model, 'a', topic, 1, 'memory-full')
+  assert.equal(model.violations.length, 1, 'memory is not short')
+  model.memory.level = 2
+  checkDrop(model, 'a', topic, 1, 'memory-full')
+  checkDrop(model, 'a', birth.topic, 1, 'memory-full')
+  assert.equal(model.violations.length, 1)
+  checkDrop(model, 'a', 'another', 1, 'memory-full')
+  assert.equal(model.violations.length, 2, 'it is not being published')
 })

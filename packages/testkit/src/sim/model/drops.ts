@@ -75,7 +75,8 @@ function countDrop({ drops }: ModelSession, topic: string, qos: QoS): void {
  * packet id of a QoS 2 message is free when the client has let go of it: PUBREL follows. [MQTT-3.1.2-25]
  */
 function endsFlow(model: Model, session: ModelSession, topic: string, qos: QoS, reason: string): boolean {
-  if (reason !== 'packet-too-large' && reason !== 'not-authorized') return false
+  const isExpired = reason === 'expired'
+  if (reason !== 'packet-too-large' && reason !== 'not-authorized' && !isExpired) return false
   // Flows go on, and so are given up, in the order in which they have begun. [MQTT-4.6.0-1]
   const inOrder = [...session.flight.values()].sort((a, b) => a.begunSeq - b.begunSeq)
   // What another member inherits is not dropped: such a flow is meant only if no other is, and the broker may have forgotten
@@ -88,10 +89,17 @@ function endsFlow(model: Model, session: ModelSession, topic: string, qos: QoS, 
     ...inOrder.filter((each) => isInherited(each) && mayBeDropped(each)),
   ]
   for (const expectation of candidates) {
-    const { publication, sentOn, progress, packetId } = expectation
+    const { publication, sentOn, progress, packetId, group } = expectation
     if (publication.topic !== topic || expectation.qos !== qos || progress !== 'sent' || sentOn?.state !== 'closed')
       continue
     if (reason === 'packet-too-large' && !isTooLarge(session, expectation)) continue
+    // What is in flight does not expire, but what would go to another member of a Shared Subscription, because this one is
+    // a member no more, has expired for that one.
+    if (
+      isExpired &&
+      !(qos === 1 && group !== null && isUnsubscribed(session, topic) && mayHaveExpired(model, publication))
+    )
+      continue
     model.cover(`dropped.in-flight.${reason}`)
     // A crash may have taken it before: then it was another one that waited.
     if (session.forgottenIds.has(packetId)) countDrop(session, topic, qos)
@@ -126,7 +134,7 @@ function mayDrop(model: Model, session: ModelSession, topic: string, qos: QoS, r
     case 'memory-full':
       // Only what is being published, or what a subscription asks for that is made anew: it stays retained. What waits is
       // never given up.
-      return model.memory.level >= 2 && (model.current?.topic === topic || isAskedFor(session, topic, qos))
+      return model.memory.level >= 2 && (isBeingPublished(model, topic) || isAskedFor(session, topic, qos))
     case 'slow-reader':
       return qos === 0 && (session.connection === null || session.connection.blockedSinceMs >= 0)
     case 'packet-too-large': {
@@ -148,6 +156,11 @@ function mayDrop(model: Model, session: ModelSession, topic: string, qos: QoS, r
     default:
       return false
   }
+}
+
+/** Whether the broker works on a message of this topic, or on a birth of Sparkplug that it keeps under this topic. */
+function isBeingPublished({ current }: Model, topic: string): boolean {
+  return current?.topic === topic || current?.certificate?.topic === topic
 }
 
 /** A message of the topic is due to it, at this QoS. */

@@ -208,3 +208,39 @@ test('a PUBLISH that was written before its session ended may leave after what t
   send(second, ofOther, 1)
   assert.equal(find(ofOne, group.publication), first)
 })
+
+test('what was sent before a crash comes again, though another member seems to have got it', () => {
+  for (const isAlike of [true, false]) {
+    const { model, open, member, owe, publish, send, find } = world()
+    const [first, other] = [member('first'), member('other')]
+    const group = publish('m', first)
+    const [shared, ofOther] = [owe(group, first), owe(group, other)]
+    send(shared, open(first, 'first#1'), 1)
+    shared.mayComeAgain = true
+    first.crashSeqs.push(++model.seq)
+    // The other one has a subscription of its own besides, and has got one of two that look the same.
+    if (isAlike) other.add(new Expectation(group.publication, other, 1, false, '', model.seq, null, null))
+    send(ofOther, open(other, 'other#1'), 2)
+    const found = find(open(first, 'first#2'), group.publication)
+    if (isAlike) assert.equal(found, shared)
+    else assert.match(String(found), /another member of/)
+  }
+})
+
+test('what a session that ends may have had for another of its Shared Subscriptions is given to others too', () => {
+  const { model, open, member, owe, publish, send } = world()
+  const [gone, other] = [member('gone'), member('other')]
+  const [group, later] = [publish('m', gone), publish('n', gone)]
+  const second = new GroupDue(group.publication, 'g', '#')
+  const [ofGone, ofOther] = [owe(group, gone), owe(group, other)]
+  const [, secondOfOther] = [owe(second, gone), owe(second, other)]
+  const laterOfOther = owe(later, other)
+  send(ofGone, open(gone, 'gone#1'), 1)
+  send(secondOfOther, open(other, 'other#1'), 1)
+  model.endSession(gone)
+  // The other one may have had `group` and get `second` now, or the other way round: late, and out of order.
+  assert.deepEqual(
+    [ofOther, secondOfOther, laterOfOther].map((each) => each.isRedistributed),
+    [true, true, false],
+  )
+})

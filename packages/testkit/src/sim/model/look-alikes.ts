@@ -185,6 +185,8 @@ export function findNew(
     open.find(fits)
   if (best !== undefined) return best
   for (const each of list) if (fits(each) && each.progress === 'pending' && giveBack(each)) return each
+  // So may one that was sent before a crash and comes again.
+  for (const each of list) if (fits(each) && each.mayBeSent && giveBack(each)) return each
   // Of two publications of the same content the later one seems to have come before, and the earlier one is too old now.
   for (const older of open) {
     const later = list.find(

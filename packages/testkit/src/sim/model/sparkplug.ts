@@ -46,7 +46,8 @@ export function keepBirth(model: Model, birth: Publication): void {
  * field, in the place of the timestamp that it came with.
  */
 export function stampedPayload(topic: string, payload: string, nowMs: number): string {
-  if (!/^spBv1\.0\/[^/]+\/NDEATH\/[^/]+$/.test(topic)) return payload
+  // An empty one stays empty: it would no longer clear what is retained.
+  if (payload === '' || !/^spBv1\.0\/[^/]+\/NDEATH\/[^/]+$/.test(topic)) return payload
   const fields = fieldsOf(payload)
   if (fields === null) return payload
   const rest = fields.filter((field) => !field.startsWith(TIMESTAMP)).join('')

@@ -257,10 +257,16 @@ export class Expectation {
     return this.progress === 'done' || this.progress === 'cancelled'
   }
 
+  /** Whether it may be sent, as far as its own session goes. */
+  get mayBeSent(): boolean {
+    const { progress, mayComeAgain } = this
+    return progress === 'pending' || (mayComeAgain && (progress === 'done' || progress === 'sent'))
+  }
+
   /** Whether it may be sent, and no other member of its Shared Subscription has it. */
   get isOpen(): boolean {
-    const { group, progress, mayComeAgain } = this
-    if (progress !== 'pending' && !(mayComeAgain && (progress === 'done' || progress === 'sent'))) return false
+    const { group, mayBeSent } = this
+    if (!mayBeSent) return false
     return group === null || group.takenBy === null || group.takenBy === this || this.#mayBeInherited(group.takenBy)
   }
 
