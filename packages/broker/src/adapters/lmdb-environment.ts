@@ -26,6 +26,8 @@ const KEY_BYTES = 14
 const NEVER_EARLY = 1e9
 /** Delay in milliseconds; not 0, which lmdb-js takes for 5: see above. */
 const START_AT_ONCE = 0.5
+/** Flag of `transactionSync` with which lmdb-js opens a table itself: the commit is done when the call returns. */
+const SYNC_COMMIT = 2
 const PROGRESS_MS = 100
 
 export interface Key {
@@ -54,6 +56,7 @@ interface Root extends Rows {
   readonly env: { info(): { lastPageNumber: number; numReaders: number }; stat(): { pageSize: number } }
   openDB(options: { name: string; encoding: 'binary'; keyEncoder: unknown }): Rows | undefined
   batch(fill: () => void): Promise<boolean>
+  transactionSync(work: () => void, flags: number): void
   useReadTransaction(): { done(): void }
   sync(callback: (error?: Error) => void): void
   backup(path: string, isCompact: boolean): Promise<void>
@@ -105,9 +108,14 @@ export class Environment {
     } as Parameters<typeof open>[0]) as unknown as Root
     this.hasCompany = this.#root.env.info().numReaders > 0
     const tables: (Rows | undefined)[] = []
-    for (const number of Object.values(Table)) {
-      tables[number] = this.#root.openDB({ name: `t${number}`, encoding: 'binary', keyEncoder: keyEncoder() })
+    const openTables = (): void => {
+      for (const number of Object.values(Table)) {
+        tables[number] = this.#root.openDB({ name: `t${number}`, encoding: 'binary', keyEncoder: keyEncoder() })
+      }
     }
+    // In one transaction: by itself each table of a new file would be written to the disk, and a first start wait for all.
+    if (options.isReadOnly) openTables()
+    else this.#root.transactionSync(openTables, SYNC_COMMIT)
     this.tables = tables
   }
 
