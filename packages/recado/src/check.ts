@@ -10,7 +10,7 @@ import { accessSync, constants, existsSync, statSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import type { SecureContextOptions } from 'node:tls'
 import { MqttError } from '@recado/protocol'
 import { AccessOpener } from './access.ts'
 import { HttpFolder } from './admin/http-folder.ts'
@@ -61,7 +61,7 @@ function bridgeWarnings({ bridges }: Config): string[] {
       const { tls } = dialOptionsOf(bridge)
       if (tls !== undefined && tls.psk === undefined) {
         const { ca, cert, key, ciphers } = tls
-        createSecureContext({ ca, cert, key, ciphers } as SecureContextOptions)
+        process.getBuiltinModule('node:tls').createSecureContext({ ca, cert, key, ciphers } as SecureContextOptions)
       }
       return []
     } catch (error) {

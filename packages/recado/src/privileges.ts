@@ -7,10 +7,11 @@
  */
 import { execFileSync } from 'node:child_process'
 import { chownSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { MqttError } from '@recado/protocol'
 import { giveTo } from './root-files.ts'
+import { programFolder } from './version.ts'
 
 export interface Account {
   readonly name: string
@@ -139,18 +140,24 @@ function makeFolderFor({ uid, gid }: Account, folder: string): void {
 export function mustReadProgram(account: Account): void {
   const restore = become(account)
   try {
-    readFileSync(new URL(import.meta.url))
-    readFileSync(new URL(import.meta.resolve('@recado/broker')))
-    // The file that `import` takes: a package may come without those for `require`.
-    readFileSync(new URL(import.meta.resolve('lmdb')))
+    for (const file of laterFiles()) readFileSync(file)
   } catch (error) {
-    const folder = fileURLToPath(new URL('..', import.meta.url))
     const advice = 'install it where that user can read it, as in /usr/lib, or set user to another one'
-    const text = `user "${account.name}" cannot read the program in ${folder}: ${advice}`
+    const text = `user "${account.name}" cannot read the program in ${programFolder}: ${advice}`
     throw new MqttError('ERR_RECADO_USER', text, { cause: error })
   } finally {
     restore()
   }
+}
+
+/** Files that stand for all that are loaded later, one of each package. */
+function laterFiles(): readonly (string | URL)[] {
+  // Bundled, the broker is part of this very file, and modules are found as `require` finds them.
+  if (import.meta.resolve === undefined)
+    return [new URL(import.meta.url), createRequire(import.meta.url).resolve('lmdb')]
+  return [import.meta.url, import.meta.resolve('@recado/broker'), import.meta.resolve('lmdb')].map(
+    (url) => new URL(url),
+  )
 }
 
 /**

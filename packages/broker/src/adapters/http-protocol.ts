@@ -6,14 +6,7 @@
  * afterwards by Node's timeouts; an error of the handler ends its own request and is reported; a request that asks for a WebSocket goes
  * back to the pipeline where MQTT over WebSocket is served, and nowhere else.
  */
-import {
-  createServer,
-  type IncomingMessage,
-  type RequestListener,
-  type Server,
-  type ServerOptions,
-  type ServerResponse,
-} from 'node:http'
+import type { IncomingMessage, RequestListener, Server, ServerOptions, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { anything, callback, check, checkOptions, type Rule } from '@recado/protocol'
 import type { Peer } from '../ports.ts'
@@ -104,7 +97,7 @@ class HttpProtocol implements ListenerProtocol {
 
   constructor(handler: (request: IncomingMessage, response: ServerResponse) => unknown, options: ServerOptions) {
     this.#handler = handler
-    this.#server = createServer(options, this.#onRequest)
+    this.#server = process.getBuiltinModule('node:http').createServer(options, this.#onRequest)
     // The timeouts of requests that take too long run from here on.
     this.#server.emit('listening')
   }

@@ -6,7 +6,7 @@
  * are checked against the given authorities only, never against those that Node trusts by itself.
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { createSecureContext, DEFAULT_CIPHERS, type SecureContext, type SecureContextOptions } from 'node:tls'
+import type { SecureContext, SecureContextOptions } from 'node:tls'
 import { MqttError } from '@recado/protocol'
 import { derOf, elementAt, elementsIn, Tag } from './tls-der.ts'
 import { RevocationLists } from './tls-revocation.ts'
@@ -207,7 +207,7 @@ function contextFrom(common: SecureContextOptions, pair: TlsKeyPair | null, whic
   if (pair !== null) Object.assign(own, { cert: checkedPair(pair, which), key: Buffer.from(pair.key) })
   if (pair?.passphrase !== undefined) own.passphrase = pair.passphrase
   try {
-    return createSecureContext(own)
+    return process.getBuiltinModule('node:tls').createSecureContext(own)
   } catch (cause) {
     const { message, code } = cause as NodeJS.ErrnoException
     // OpenSSL does not tell which of our options it means.
@@ -299,9 +299,10 @@ function ciphersFrom({ ciphers, ciphersTls13, cert, psk }: TlsOptions): string {
   else {
     if (psk !== undefined) older.push(CIPHERS_PSK)
     // Node's own list, without the entries that exclude pre-shared keys.
-    const own = DEFAULT_CIPHERS.split(':').filter(
-      (each) => !each.startsWith('TLS_') && !(psk !== undefined && each === '!PSK'),
-    )
+    const own = process
+      .getBuiltinModule('node:tls')
+      .DEFAULT_CIPHERS.split(':')
+      .filter((each) => !each.startsWith('TLS_') && !(psk !== undefined && each === '!PSK'))
     if (cert !== undefined) older.push(...own)
   }
   // Node takes both kinds in one list, and turns TLS 1.3 off when it has none of its suites.

@@ -14,7 +14,7 @@
  */
 import type { X509Certificate } from 'node:crypto'
 import type { Socket } from 'node:net'
-import { type SecureContext, TLSSocket, type TLSSocketOptions } from 'node:tls'
+import type { SecureContext, TLSSocket, TLSSocketOptions } from 'node:tls'
 import type { Peer } from '../ports.ts'
 import { plainAlert, sealedAlert } from './tls-alert.ts'
 import { clientCertificateOf } from './tls-certificate.ts'
@@ -59,7 +59,7 @@ export class TlsServer {
     const contexts = this.#contexts
     let pskIdentity: string | null = null
     let isDone = false
-    const secure = new TLSSocket(
+    const secure = new (process.getBuiltinModule('node:tls').TLSSocket)(
       socket,
       this.#socketOptions(options, (identity) => {
         pskIdentity = identity

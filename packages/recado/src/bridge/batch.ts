@@ -7,7 +7,6 @@
  * no batch has more messages or bytes than its limits, but for a single message that is larger; none waits longer than
  * `seconds` after its first message.
  */
-import { gzipSync } from 'node:zlib'
 
 export interface BatchLimits {
   readonly count: number
@@ -81,7 +80,10 @@ export class Batch<Member> {
 
   #take(): ReadyBatch<Member> {
     const text = Buffer.from(`${this.#lines.join('\n')}\n`)
-    const ready = { members: this.#members, payload: this.#limits.gzip ? gzipSync(text) : text }
+    const ready = {
+      members: this.#members,
+      payload: this.#limits.gzip ? process.getBuiltinModule('node:zlib').gzipSync(text) : text,
+    }
     this.clear()
     return ready
   }

@@ -5,7 +5,6 @@
  * a file that cannot be read; the attempt has failed then, and the bridge tries again.
  */
 import { readFileSync } from 'node:fs'
-import * as nodeTls from 'node:tls'
 import type { DialOptions, TlsOptions } from '@recado/client/low-level'
 import { MqttError } from '@recado/protocol'
 import type { BridgeConfig, BridgeTls } from '../config/bridges.ts'
@@ -68,9 +67,10 @@ function certificatesOf(path: string): string[] {
 
 /** Authorities of the system, where this Node can tell them; else those that it came with. */
 function systemCertificates(): readonly string[] {
-  const { getCACertificates } = nodeTls as { getCACertificates?: (type: string) => string[] }
-  const found = getCACertificates?.('system') ?? []
-  return found.length > 0 ? found : nodeTls.rootCertificates
+  const tls: typeof import('node:tls') & { getCACertificates?: (type: string) => string[] } =
+    process.getBuiltinModule('node:tls')
+  const found = tls.getCACertificates?.('system') ?? []
+  return found.length > 0 ? found : tls.rootCertificates
 }
 
 function contentOf(option: string, path: string): string {

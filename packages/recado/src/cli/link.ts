@@ -16,10 +16,10 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { type Command, helpRow, isGiven, type ParsedCommand, ToolError, valueIn } from '../command-table.ts'
 import { mosquittoPrograms } from '../commands.ts'
 import type { Io } from '../io.ts'
+import { programFolder } from '../version.ts'
 import { mosquittoVersions } from './manner.ts'
 import { runTool } from './store-folder.ts'
 
@@ -59,7 +59,7 @@ Exit code: 0 when all names are there (or gone), else 1.`,
 }
 
 /** Path of the program that a link leads to. */
-const ownProgram = (): string => realpathSync(fileURLToPath(new URL('../../bin/recado.js', import.meta.url)))
+const ownProgram = (): string => realpathSync(join(programFolder, 'bin', 'recado.js'))
 
 const MARK = '# Made by recado link.'
 

@@ -7,7 +7,7 @@
  * work; each check is answered exactly once.
  */
 import { availableParallelism } from 'node:os'
-import { isMainThread, Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import type { LoginQueue, MakeLoginQueue } from '../../ports.ts'
 import { Answer } from './answer.ts'
 import { costOf, type PasswordHash } from './hash.ts'
@@ -197,6 +197,7 @@ export class HashWorkers {
     if (this.#idle.length + this.#busy.size >= this.#options.threads) return null
     leaveRemovedFolder()
     const answers = new Uint8Array(new SharedArrayBuffer(BATCH_JOBS_MAX))
+    const { Worker } = process.getBuiltinModule('node:worker_threads')
     const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData: answers })
     const thread: Thread = { worker, answers, checks: [], left: 0 }
     worker.unref()
@@ -229,11 +230,11 @@ export class HashWorkers {
  * by a relative path, and nothing can be made.
  */
 function leaveRemovedFolder(): void {
-  if (!isMainThread) return
   try {
     process.cwd()
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    process.chdir('/')
+    // Only the main thread may, and the folder is that of all threads.
+    if (process.getBuiltinModule('node:worker_threads').isMainThread) process.chdir('/')
   }
 }
