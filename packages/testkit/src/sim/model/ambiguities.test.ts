@@ -9,7 +9,7 @@ import { checkDrop } from './drops.ts'
 import { handlePublish } from './flows.ts'
 import { findNew, findResent } from './look-alikes.ts'
 import { Model } from './model.ts'
-import { Expectation, ModelConnection, ModelSession, type Publication } from './state.ts'
+import { Expectation, ModelConnection, ModelSession, type Publication, type Subscription } from './state.ts'
 import type { ConnectIn, PublishPacket, Version } from './types.ts'
 
 const PUBLISH: PublishPacket = {
@@ -149,4 +149,24 @@ test('a QoS 2 message that a crash may have lost comes again with properties tha
     ['', '{"a":1}', '{"b":1}'].map((each) => publication.isPassedOnWith(each)),
     [true, true, false],
   )
+})
+
+test('what seems to have been published again may have been what a subscription that is replaced had asked for', () => {
+  for (const isAlike of [true, false]) {
+    const { model, connect, publish, session } = world()
+    const connection = connect(5)
+    connection.isConnackSent = true
+    const replaced = { topicFilter: 't', shareName: null, filter: 't', isEndPromised: false } as Subscription
+    const retained = new Expectation(publish(), session, 1, true, '', model.seq, null, replaced)
+    const again = new Expectation(publish(), session, 1, isAlike, '', model.seq, null, null)
+    for (const each of [retained, again]) session.add(each)
+    Object.assign(again, { progress: 'sent', wasSent: true, packetId: 1, sentSeq: ++model.seq, sentOn: connection })
+    session.flight.set(1, again)
+    model.owe(connection, { type: 'SUBACK', packetId: 9, ended: [replaced], reasonCodes: [1] })
+    checkAnswer(model, connection, { type: 'SUBACK', packetId: 9, reasonCodes: [1], hasProblems: false })
+    assert.deepEqual([retained.progress, again.progress], isAlike ? ['sent', 'pending'] : ['cancelled', 'sent'])
+    assert.equal(session.flight.get(1), isAlike ? retained : again)
+    assert.equal(again.isOptional, isAlike, 'one of the two has come')
+    assert.deepEqual(model.violations, [])
+  }
 })

@@ -170,9 +170,7 @@ function forgetRetained(model: Model, { expectations, isDurable, clientId }: Mod
   for (const list of expectations.values())
     for (const each of list) {
       if (each.forSubscription !== ended || each.progress !== 'pending' || hasBegun(each)) continue
-      const twin = list.find(
-        (other) => other.progress === 'done' && other.forSubscription !== null && isPerhaps(each, other),
-      )
+      const twin = list.find((other) => isPerhaps(each, other))
       if (twin === undefined) each.progress = 'cancelled'
       else {
         each.takePlaceOf(twin)
@@ -182,11 +180,13 @@ function forgetRetained(model: Model, { expectations, isDurable, clientId }: Mod
 }
 
 /**
- * Whether a retained message at QoS 0 may be the other one: for which subscription it came cannot be told, so the one
- * that seems to have come may have been the one that is given up.
+ * Whether a retained message may be the other one: for which subscription it came, or whether it was one that had just
+ * been published again, cannot be told. So the one that seems to have come may have been the one that is given up.
  */
 function isPerhaps(each: Expectation, other: Expectation): boolean {
-  return each.qos === 0 && other.sentSeq > each.seq && other.looksLike(each)
+  if (!other.wasSent || other.sentSeq <= each.seq || !other.looksLike(each)) return false
+  // At QoS 0 what is published leaves in its turn, before what is retained.
+  return each.qos > 0 || (other.progress === 'done' && other.forSubscription !== null)
 }
 
 function checkPubrel(model: Model, connection: ModelConnection, { packetId }: AckPacket): void {

@@ -122,6 +122,7 @@ function rollBackExpectation(model: Model, session: ModelSession, expectation: E
   if (progress === 'cancelled') return
   if (session.isRevived) expectation.isOptional = true
   expectation.isWithdrawn = false
+  expectation.wasGivenUp = false
   // Only what has been acknowledged to its publisher must be there.
   if (!publication.isAcknowledged || publication.qos === 0 || expectation.forSubscription !== null)
     expectation.isOptional = true

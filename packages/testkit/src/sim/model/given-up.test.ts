@@ -244,3 +244,26 @@ test('what a session that ends may have had for another of its Shared Subscripti
     [true, true, false],
   )
 })
+
+test('what has gone to other members stays theirs when its client subscribes again, or leaves', () => {
+  for (const isWithdrawn of [true, false])
+    for (const leaves of [true, false]) {
+      const { model, open, member, owe, publish, send, find } = world()
+      const [first, other] = [member('first'), member('other')]
+      const group = publish('m', first)
+      const [shared, ofOther] = [owe(group, first), owe(group, other)]
+      const before = open(first, 'first#1')
+      send(shared, before, 1)
+      before.state = 'closed'
+      const back = open(first, 'first#2')
+      const subscription = { ...first.subscriptions[0]!, toSeq: Number.POSITIVE_INFINITY }
+      if (isWithdrawn) {
+        withdraw(model, 'first', '$share/g/t', 0x87)
+        first.subscriptions.push(subscription)
+      }
+      if (leaves) model.endConnection(back, null)
+      const found = find(open(other, 'other#1'), group.publication)
+      if (isWithdrawn) assert.equal(found, ofOther)
+      else assert.match(String(found), /another member of/)
+    }
+})

@@ -53,15 +53,17 @@ function passOnExpiring(model: Model, topic: string): boolean {
   return expiring.length > 0
 }
 
+/** Notes messages that have gone to their groups, where no member has got them yet. The client may become a member again. */
+export function noteGivenUp(model: Model, session: ModelSession): void {
+  for (const list of session.expectations.values())
+    for (const each of list) each.wasGivenUp ||= isGivenUp(model, session, each)
+}
+
 function isGivenUp(model: Model, session: ModelSession, expectation: Expectation): boolean {
-  const { group, sentOn, publication, isUnacknowledged } = expectation
-  if (
-    group?.takenBy !== expectation ||
-    !isUnacknowledged ||
-    session.connection === null ||
-    sentOn === session.connection
-  )
-    return false
+  const { group, sentOn, publication, isUnacknowledged, wasGivenUp } = expectation
+  if (group?.takenBy !== expectation || !isUnacknowledged) return false
+  if (wasGivenUp) return true
+  if (session.connection === null || sentOn === session.connection) return false
   const { topic } = publication
   return (
     !model.rights.mayReceive(session.clientId, topic) ||

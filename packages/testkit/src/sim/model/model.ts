@@ -17,6 +17,7 @@ import { abandon, handleConnect, letIn, openSession } from './connects.ts'
 import { DelayedMessages } from './delayed.ts'
 import { checkDelivery, deliver, redistribute } from './deliveries.ts'
 import { handleAck, handlePublish, handlePubrel } from './flows.ts'
+import { noteGivenUp } from './given-up.ts'
 import { mayBeNamed } from './identifiers.ts'
 import { MemoryCeiling } from './memory.ts'
 import { DeliveryRights } from './rights.ts'
@@ -416,6 +417,7 @@ export class Model {
     connection.will = null
     const { session } = connection
     if (session === null || session.connection !== connection) return
+    noteGivenUp(this, session)
     session.connection = null
     session.wasBlocked ||= connection.wasBlocked
     if (will !== null && connection.mayHaveLostWill) this.cover('will.withheld')

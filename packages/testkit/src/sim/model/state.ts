@@ -149,6 +149,8 @@ export class Expectation {
   timesSent = 0
   /** The subscriptions that it was for have been withdrawn. */
   isWithdrawn = false
+  /** Whether it has gone from this member, in flight, to its group: the client was back, and was not to have it any more. */
+  wasGivenUp = false
   /** When it went from this member, in flight, to another one of its group; 0: it did not. */
   passedOnSeq = 0
   /** Given to this member when another one's session ended. */

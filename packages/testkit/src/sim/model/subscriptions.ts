@@ -5,6 +5,7 @@
  */
 import { changesOfSubscription } from './changes.ts'
 import { deliverRetained } from './deliveries.ts'
+import { noteGivenUp } from './given-up.ts'
 import type { Model } from './model.ts'
 import { newOffers } from './offers.ts'
 import type { GroupDue, ModelConnection, ModelSession, Subscription } from './state.ts'
@@ -144,6 +145,7 @@ export function withdraw(model: Model, clientId: string, topicFilter: string, re
   }
   model.cover('subscription.withdrawn')
   endSubscription(model, session, subscription)
+  noteGivenUp(model, session)
   const live = session.liveSubscriptions
   for (const list of session.expectations.values())
     for (const each of list) {
