@@ -1,4 +1,5 @@
 /** Seeds that run one after the other, as `main.ts` here and in `bridge/` have them, and a run in one line. */
+import { setImmediate } from 'node:timers/promises'
 import { ProgressLine } from '../program.ts'
 
 /** Result of the run of a seed. */
@@ -24,8 +25,12 @@ export interface SeedsOptions {
 
 /** Milliseconds between two lines of progress. */
 const PROGRESS_MS = 1_000
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
-/** Runs seeds and prints those that fail, and a summary. Returns the exit code: 1 when one has failed. */
+/**
+ * Runs seeds and prints those that fail, and a summary. Returns the exit code: 1 when one has failed. SIGINT and SIGTERM
+ * end it after the seed at hand, with the summary of those that have run; the second one ends it at once.
+ */
 export async function runSeeds({ from, count, goesOn, run, replayOf, ended }: SeedsOptions): Promise<number> {
   const progress = new ProgressLine()
   const started = performance.now()
@@ -34,7 +39,12 @@ export async function runSeeds({ from, count, goesOn, run, replayOf, ended }: Se
   let events = 0
   let failed = 0
   let runs = 0
-  for (let seed = from; seed < from + count; seed++) {
+  let isStopped = false
+  const stop = (): void => {
+    isStopped = true
+  }
+  for (const signal of SIGNALS) process.once(signal, stop)
+  for (let seed = from; seed < from + count && !isStopped; seed++) {
     const result = await run(seed)
     runs++
     simulatedMs += result.simulatedMs
@@ -50,8 +60,11 @@ export async function runSeeds({ from, count, goesOn, run, replayOf, ended }: Se
     if (nowMs - lastMs > PROGRESS_MS) {
       lastMs = nowMs
       progress.show(`seed ${seed}, ${runs} of ${count}`)
+      // A run takes no turn of the event loop, in which a signal would come.
+      await setImmediate()
     }
   }
+  for (const signal of SIGNALS) process.off(signal, stop)
   progress.clear()
   ended(runs)
   const seconds = (performance.now() - started) / 1000
