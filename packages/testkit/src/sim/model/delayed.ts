@@ -5,7 +5,7 @@
 import type { Model } from './model.ts'
 import { stampedPayload } from './sparkplug.ts'
 import type { ModelSession, Publication } from './state.ts'
-import type { PublishPacket } from './types.ts'
+import type { PublishPacket, QoS } from './types.ts'
 
 const PREFIX = '$delayed/'
 const DELAYED = /^\$delayed\/(\d+)\/(.+)$/
@@ -112,9 +112,11 @@ export class DelayedMessages {
   }
 
   /** The broker drops something of this client. True: a delayed message that its client may not publish any more, or that has expired. */
-  dropped(clientId: string, topic: string, reason: string): boolean {
+  dropped(clientId: string, topic: string, qos: QoS, reason: string): boolean {
     const { nowMs } = this.#model
     const isMeant = (waiting: Waiting): boolean => {
+      // Another message on this topic, which waits for this client, may expire as well.
+      if (waiting.packet.qos !== qos) return false
       if (reason === 'not-authorized') return this.#isDenied(waiting)
       const { expirySeconds } = waiting.packet
       return reason === 'expired' && expirySeconds !== null && waiting.dueAtMs + expirySeconds * 1000 <= nowMs

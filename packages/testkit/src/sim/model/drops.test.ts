@@ -6,7 +6,8 @@ import { policyOf } from '../plans/policy.ts'
 import { checkDrop } from './drops.ts'
 import { Model } from './model.ts'
 import { keepBirth } from './sparkplug.ts'
-import { Expectation, GroupDue, ModelConnection, ModelSession } from './state.ts'
+import { Expectation, GroupDue, ModelConnection, ModelSession, type Publication } from './state.ts'
+import type { PublishPacket } from './types.ts'
 
 /** A model with a session of `a`, whose client has connected again. */
 function world() {
@@ -84,4 +85,18 @@ test('a subscriber does not get the certificate of a birth while memory is short
   assert.equal(model.violations.length, 1)
   checkDrop(model, 'a', 'another', 1, 'memory-full')
   assert.equal(model.violations.length, 2, 'it is not being published')
+})
+
+test('a delayed message that has expired is the one at its QoS', () => {
+  const { model, session } = world()
+  const packet = { qos: 0, expirySeconds: 1 } as PublishPacket
+  model.delayed.add({ isAcknowledged: true } as Publication, packet, { seconds: 1, topic: 't' }, session)
+  const publication = model.newPublication('t', 'm', 1, false, '', 1, session, '')
+  session.add(new Expectation(publication, session, 1, false, '', 0, null, null))
+  model.nowMs = 2_000
+  checkDrop(model, 'a', 't', 1, 'expired')
+  assert.equal(model.delayed.size, 1)
+  checkDrop(model, 'a', 't', 0, 'expired')
+  assert.equal(model.delayed.size, 0)
+  assert.deepEqual(model.violations, [])
 })

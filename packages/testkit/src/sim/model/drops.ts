@@ -19,7 +19,7 @@ export function checkDrop(model: Model, clientId: string, topic: string, qos: Qo
   const isPerhapsWill = reason === 'not-authorized' && model.wills.noteDenied(clientId, topic)
   // A Will and a delayed message may be meant alike: what is due comes first, because that must be dropped, or published, now.
   if (reason === 'not-authorized' && model.wills.withheld(clientId, topic, true)) return
-  if (model.delayed.dropped(clientId, topic, reason)) return
+  if (model.delayed.dropped(clientId, topic, qos, reason)) return
   if (reason === 'not-authorized' && model.wills.withheld(clientId, topic, false)) return
   if (reason === 'delayed-limit' && model.current?.isMalformed === true && model.current.topic === topic) return
   if (reason === 'withheld') {
