@@ -79,6 +79,7 @@ test('every limit of bytes is passed on, 0 is none, and the broker takes it', ()
     'max_session_bytes sessionBytesMax 2000000',
     'max_unfinished_bytes unfinishedBytesMax 70000',
     'max_output_bytes outputTotalBytesMax 80000',
+    'max_client_output_bytes outputBytesMax 70001',
     'max_anonymous_queued_messages anonymousQueueMessagesMax 3',
     'max_anonymous_queued_bytes anonymousQueueBytesMax 4000',
   ].map((line) => line.split(' ') as [string, keyof Limits, string])

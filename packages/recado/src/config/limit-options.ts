@@ -41,6 +41,7 @@ const totalOptions: readonly (readonly [option: string, limit: LimitName, share?
   ['max_session_bytes', 'sessionBytesMax', 1 / 4],
   ['max_unfinished_bytes', 'unfinishedBytesMax', 1 / 8],
   ['max_output_bytes', 'outputTotalBytesMax', 1 / 8],
+  ['max_client_output_bytes', 'outputBytesMax'],
 ]
 
 /** Returns the limit behind an option of the whole broker, for options whose default depends on the memory. */

@@ -222,7 +222,7 @@ export const limitTable: Readonly<Record<LimitName, Limit>> = {
     1024,
     UNLIMITED,
     'bytes',
-    'Bytes waiting for a slow reader. Above the limit QoS 0 is dropped and counted, QoS 1 and 2 wait in the queue.',
+    'Bytes waiting for a slow reader behind the message that is being written. Above the limit QoS 0 is dropped and counted, QoS 1 and 2 wait in the queue.',
   ),
   topicBytesMax: limit(
     65_535,

@@ -4,8 +4,9 @@
  * Packets are written one behind the other into a slab that is borrowed from the broker's pool for the turn, so an idle
  * connection holds no buffer. Large payloads go by reference. `flush` hands everything over in one write.
  *
- * Invariant: at most one write is held by the transport; while it is, packets gather here. `waitingBytes` counts both
- * and is what `outputBytesMax` limits: the session calls `makeRoom` before it sends.
+ * Invariant: at most one write is held by the transport; while it is, packets gather here. `waitingBytes` counts both.
+ * `outputBytesMax` limits it less the largest packet of the write that is held, so that a large message on its way to
+ * the client does not keep out what comes behind it. The session calls `makeRoom` before it sends.
  */
 import {
   ByteWriter,
@@ -69,6 +70,9 @@ export class Outbox {
   #usualBytes = 0
   /** Bytes in `Metrics.outputBytes` that are this reader's; 0 unless it is blocked. */
   #noted = 0
+  /** Size of the largest packet since the last flush, and in the write that the transport holds; 0: none is large. */
+  #largestBytes = 0
+  #heldLargestBytes = 0
   /** The transport holds a write of ours and will call `handleDrain`. */
   isBlocked = false
   /** Counts of this connection, in both directions. */
@@ -91,9 +95,14 @@ export class Outbox {
     )
   }
 
+  /** Bytes that wait behind the largest packet of the write that the transport holds. */
+  #behind(waiting: number): number {
+    return this.isBlocked ? waiting - Math.min(this.#heldLargestBytes, this.#transport.bufferedBytes) : waiting
+  }
+
   /** Whether the client reads too slowly, and more waits for it than allowed. */
   isCongested(limits: Limits): boolean {
-    return this.isBlocked && this.waitingBytes > this.#bytesMax(limits)
+    return this.isBlocked && this.#behind(this.waitingBytes) > this.#bytesMax(limits)
   }
 
   /**
@@ -105,9 +114,9 @@ export class Outbox {
     // Most often: without a division.
     if (waiting <= OUTPUT_BYTES_MIN && waiting <= limits.outputBytesMax) return true
     if (this.isBlocked) this.#note(waiting)
-    if (waiting <= this.#bytesMax(limits)) return true
+    if (this.#behind(waiting) <= this.#bytesMax(limits)) return true
     this.flush()
-    return this.waitingBytes <= this.#bytesMax(limits)
+    return this.#behind(this.waitingBytes) <= this.#bytesMax(limits)
   }
 
   /**
@@ -190,6 +199,7 @@ export class Outbox {
     this.#cut()
     this.#pieces!.push(message.keep().payload)
     this.#pieceBytes += length
+    if (head + length > this.#largestBytes) this.#largestBytes = head + length
     if (this.#pieceBytes >= FLUSH_BYTES && !this.isBlocked) this.flush()
   }
 
@@ -223,6 +233,8 @@ export class Outbox {
     if (slab === null && pieces === null) return
     this.#slab = null
     this.#pieces = null
+    this.#heldLargestBytes = this.#largestBytes
+    this.#largestBytes = 0
     let taken: boolean
     if (pieces === null) {
       this.#usualBytes = slab!.length
@@ -269,6 +281,7 @@ export class Outbox {
     this.#slab = null
     this.#pieces = null
     this.#pieceBytes = 0
+    this.#largestBytes = 0
   }
 
   /** Moves the contents of the slab to the pieces. The slab's buffer then belongs to the piece. */

@@ -514,6 +514,20 @@ describe('slow reader', () => {
     assert.deepEqual(a.takePayloads(), ['after'])
   })
 
+  test('a large message that is being written keeps out nothing of what comes behind it', () => {
+    const { world, a, p } = pair({ limits, qos: 0 })
+    const large = 'y'.repeat(100_000)
+    a.block()
+    p.publish({ topic: 't', payload: large })
+    for (const small of ['1', '2', '3']) p.publish({ topic: 't', payload: small })
+    p.publish({ topic: 't', payload: large })
+    assert.equal(world.metric('dropped.slow-reader'), 0)
+    for (let i = 0; i < 3; i++) p.publish({ topic: 't', payload: 'over the limit' })
+    assert.equal(world.metric('dropped.slow-reader'), 3)
+    a.drain()
+    assert.deepEqual(a.takePayloads(), [large, '1', '2', '3', large])
+  })
+
   for (const qos of [1, 2] as const) {
     test(`QoS ${qos} waits in the queue and arrives in order after the drain`, () => {
       const { world, a, p } = pair({ limits })

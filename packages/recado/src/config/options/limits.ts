@@ -235,7 +235,14 @@ export const limitOptions: readonly Option[] = [
     'max_output_bytes',
     'integer',
     '67108864',
-    'Our own, not in Mosquitto: what waits for all slow readers together. Each may have 1 MiB; from half of it on no more than what is still free, but for 16 KiB and one message. 0: no limit.',
+    'Our own, not in Mosquitto: what waits for all slow readers together. Each may have `max_client_output_bytes`; from half of this on no more than what is still free, but for 16 KiB and one message. 0: no limit.',
+    { unit: 'bytes', min: 0, max: Number.MAX_SAFE_INTEGER },
+  ),
+  limits(
+    'max_client_output_bytes',
+    'integer',
+    '1048576',
+    'Our own, not in Mosquitto: what waits for one slow reader behind the message that is being written to it. Above it QoS 0 is dropped and counted (`dropped.slow-reader`), QoS 1 and 2 wait in the queue. At least 1,024; 0: no limit.',
     { unit: 'bytes', min: 0, max: Number.MAX_SAFE_INTEGER },
   ),
   limits(
