@@ -233,7 +233,7 @@ export function sessionView(session: Session): SessionView {
 
 export function clientView(connection: Connection, session: Session, rates: RatesView): ClientView {
   const { traffic, will } = connection
-  const { connectedAtMs, ...counts } = traffic
+  const { connectedAtMs, bytesReceived, bytesSent, messagesReceived, messagesSent } = traffic
   return {
     clientId: connection.clientId,
     username: connection.username ?? null,
@@ -249,7 +249,7 @@ export function clientView(connection: Connection, session: Session, rates: Rate
       finite(connection.keepAliveTimeoutMs) === null ? 0 : Math.round(connection.keepAliveTimeoutMs / 1_500),
     receiveMaximum: session.sender.receiveMaximum,
     maximumPacketSize: finite(connection.maximumPacketSize),
-    traffic: counts,
+    traffic: { bytesReceived, bytesSent, messagesReceived, messagesSent },
     rates,
     waitingBytes: connection.waitingBytes,
     isCongested: connection.isCongested,

@@ -170,7 +170,7 @@ export class Connection
       refuseDisallowedCodePoints: !context.options.allowControlCharacters,
     })
     this.#outbox = new Outbox(transport, parts.slabs, context.metrics, () => context.turn.add(this))
-    this.traffic = this.#outbox.traffic
+    this.traffic = this.#outbox
     this.publishWriter = new PublishWriter(this, context, settings, this.#outbox)
     this.#keepAlive = new KeepAlive(context.turn.nowMs)
     this.timer = new Timer((nowMs) => {

@@ -57,7 +57,8 @@ export class SlabPool {
   }
 }
 
-export class Outbox {
+/** The outbox holds the counts of its connection itself: for each message there is one object less to touch. */
+export class Outbox extends Traffic {
   readonly #transport: Transport
   readonly #pool: SlabPool
   readonly #metrics: Metrics
@@ -75,11 +76,9 @@ export class Outbox {
   #heldLargestBytes = 0
   /** The transport holds a write of ours and will call `handleDrain`. */
   isBlocked = false
-  /** Counts of this connection, in both directions. */
-  readonly traffic: Traffic = new Traffic()
-
   /** `onFirst` is called when there is something to flush and was not before. */
   constructor(transport: Transport, pool: SlabPool, metrics: Metrics, onFirst: () => void) {
+    super()
     this.#transport = transport
     this.#pool = pool
     this.#metrics = metrics
@@ -176,7 +175,7 @@ export class Outbox {
     metrics.messagesSent++
     metrics.packetsSent++
     metrics.payloadBytesSent += length
-    this.traffic.messagesSent++
+    this.messagesSent++
     const head = HEAD_BYTES + topicField.length + propertyField.length
     if (length < BY_REFERENCE_BYTES) {
       const slab = this.room(head + length)
@@ -239,7 +238,7 @@ export class Outbox {
     if (pieces === null) {
       this.#usualBytes = slab!.length
       this.#metrics.bytesSent += slab!.length
-      this.traffic.bytesSent += slab!.length
+      this.bytesSent += slab!.length
       taken = this.#transport.write(slab!.bytes.subarray(0, slab!.length))
     } else {
       if (slab !== null) {
@@ -248,7 +247,7 @@ export class Outbox {
       }
       this.#usualBytes = 0
       this.#metrics.bytesSent += this.#pieceBytes
-      this.traffic.bytesSent += this.#pieceBytes
+      this.bytesSent += this.#pieceBytes
       this.#pieceBytes = 0
       taken = this.#transport.writeAll(pieces)
     }

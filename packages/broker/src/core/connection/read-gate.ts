@@ -86,7 +86,7 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
   // --- what comes in ------------------------------------------------------------------------------------------------
 
   noteBytes(count: number): void {
-    this.#outbox.traffic.bytesReceived += count
+    this.#outbox.bytesReceived += count
     if (this.#throttle !== null) this.#throttle.noteBytes(count)
   }
 

@@ -2,8 +2,8 @@
  * Counts of one connection, for inspection of the broker: bytes and PUBLISH packets in both directions, and its
  * beginning.
  *
- * Incremented beside the counters of the whole broker (`Metrics`): by the outbox, by the read gate for each chunk, and
- * by `handlePublish`.
+ * Incremented beside the counters of the whole broker (`Metrics`): by the outbox, which holds them, by the read gate
+ * for each chunk, and by `handlePublish`.
  */
 export class Traffic {
   /** Time of its CONNACK, milliseconds since the epoch; 0: none yet. */
