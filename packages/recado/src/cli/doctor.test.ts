@@ -8,6 +8,7 @@ import { type Broker, createBroker, type ListenOptions } from '@recado/broker'
 import { testCertificate, testKey } from '@recado/client/testing'
 import { triedStatements } from '../doctor/conformance.ts'
 import type { Finding } from '../doctor/findings.ts'
+import { addressOf, clientOf, openStream } from '../doctor/target.ts'
 import { freePort, run, temporaryFolder } from '../testing/program.ts'
 
 interface Report {
@@ -58,11 +59,34 @@ test('of our own broker all is well, and nothing is left on it', async (context)
   )
 })
 
+test('after a trusted handshake later connections take no other certificate', async (context) => {
+  const { port } = await brokerOf(context, {}, { tls: { cert: testCertificate, key: testKey } })
+  for (const isCertificateChecked of [true, false]) {
+    const target = {
+      ...addressOf(`mqtts://ada:secret@localhost:${port}`),
+      ...{ topic: 'recado/doctor', tls: {}, isCertificateChecked, timeoutMs: 60_000 },
+    }
+    const client = clientOf(target)
+    const connected = client.connect().then(
+      () => true,
+      () => false,
+    )
+    assert.equal(await connected, !isCertificateChecked)
+    await client.close()
+    if (isCertificateChecked)
+      await assert.rejects(openStream(target), /the certificate of localhost is not trusted, and nothing was sent/)
+    else (await openStream(target)).destroy()
+  }
+})
+
 test('by TLS and WebSocket, with a login', async (context) => {
   const folder = temporaryFolder(context)
   writeFileSync(join(folder, 'ca.pem'), testCertificate)
-  const authenticate = ({ connect }: { connect: { username: string | null | undefined } }): boolean =>
-    connect.username === 'ada'
+  const passwords: (string | undefined)[] = []
+  const authenticate = ({ connect }: { connect: { username?: string | null; password?: Uint8Array } }): boolean => {
+    passwords.push(connect.username === 'ada' ? Buffer.from(connect.password ?? []).toString() : undefined)
+    return connect.username === 'ada'
+  }
   const { port } = await brokerOf(context, { authenticate } as never, {
     tls: { cert: testCertificate, key: testKey },
     webSocket: true,
@@ -74,9 +98,20 @@ test('by TLS and WebSocket, with a login', async (context) => {
   assert.match(trusted.report.server, /^wss:\/\/localhost:\d+\/mqtt$/)
   assert.ok(texts(trusted.report, 'ok').includes('clients without a user name are refused'))
   assert.ok(!JSON.stringify(trusted.report).includes('secret'))
+  assert.ok(passwords.includes('secret'))
+
+  passwords.length = 0
   const untrusted = await examined(url, '--skip-specification')
-  assert.match(texts(untrusted.report, 'fault').join(), /^the chain of certificates is not trusted: /)
-  assert.equal(untrusted.code, 1)
+  const [chain, kept] = texts(untrusted.report, 'fault')
+  assert.match(chain!, /^the chain of certificates is not trusted: /)
+  assert.equal(kept, 'user name and password are not sent: the server may be another one')
+  // It lets nobody in without them.
+  assert.equal(untrusted.code, 2)
+  assert.deepEqual([...new Set(passwords)], [undefined])
+
+  const insecure = await examined(url, '--skip-specification', '--insecure')
+  assert.deepEqual([texts(insecure.report, 'fault'), insecure.code], [[chain], 1])
+  assert.ok(passwords.includes('secret'))
 })
 
 test('who may not publish there is told to name another topic', async (context) => {

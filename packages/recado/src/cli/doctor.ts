@@ -4,18 +4,17 @@
  * Called by `main.ts`; the checks are in the folder `doctor`. The invariant: it ends, for each check has a time; it leaves nothing on the server but what a
  * server that breaks off in the middle keeps.
  */
-import { readFileSync } from 'node:fs'
 import type { ConnectionOptions } from 'node:tls'
 import { type Command, helpRow, isGiven, type ParsedCommand, ToolError, valueIn } from '../command-table.ts'
 import { checkConformance } from '../doctor/conformance.ts'
 import { checkFeatures, checkLogins, checkVersions, type Limits } from '../doctor/features.ts'
 import { type Finding, Findings, findingText } from '../doctor/findings.ts'
-import { checkClock, checkNetwork, checkTls } from '../doctor/network.ts'
+import { checkClock, checkNetwork, checkTls, type TlsVerdict } from '../doctor/network.ts'
 import { addressOf, type Target } from '../doctor/target.ts'
 import type { Io } from '../io.ts'
 import { atof } from './option-spec.ts'
 import { runTool } from './store-folder.ts'
-import { loginOf, topicOf } from './target-options.ts'
+import { caRow, fileOf, insecureRow, loginOf, topicOf } from './target-options.ts'
 import { hasColour } from './terminal.ts'
 
 export const command: Command = {
@@ -38,9 +37,10 @@ export const command: Command = {
           value: 'PASSWORD',
           help: 'password; RECADO_PASSWORD is safer: others can read command lines',
         },
-        { names: ['--cafile'], value: 'FILE', help: 'trusted certificate authorities (PEM)', completes: 'file' },
+        caRow,
         { names: ['--cert'], value: 'FILE', help: 'certificate of this client (PEM)', completes: 'file' },
         { names: ['--key'], value: 'FILE', help: 'private key of the certificate (PEM)', completes: 'file' },
+        insecureRow,
         { names: ['--topic'], value: 'TOPIC', help: 'messages go to topics below this one (default: recado/doctor)' },
         { names: ['--timeout'], value: 'SECONDS', help: 'time for one check (default: 5)' },
         { names: ['--skip-specification'], help: 'send no malformed packets: for a server whose log triggers alarms' },
@@ -54,6 +54,7 @@ export const command: Command = {
     },
   ],
   notes: `It connects some dozens of times, publishes below its topic and deletes what it has retained; packets that a server must refuse are sent too.
+User name and password are sent to no server whose certificate is not trusted, but with --insecure.
 States: ok; note, good to know; WARNING, works, but causes trouble; FAULT, broken or against the specification, whose statement is named.
 
 Exit code: 0; 1 when there is a fault; 2 when the server could not be examined at all.`,
@@ -74,7 +75,10 @@ export function runDoctor(argv: readonly string[], io: Io): Promise<number> {
       io.stdout.write(findingText(finding, isColoured))
     }
     const findings = new Findings(print)
-    const { limits, isReached } = await examine(target, findings, isGiven(parsed, '--skip-specification'))
+    const { limits, isReached } = await examine(target, findings, {
+      isInsecure: isGiven(parsed, '--insecure'),
+      skipsSpecification: isGiven(parsed, '--skip-specification'),
+    })
     const counts = { faults: findings.count('fault'), warnings: findings.count('warning') }
     if (isJson)
       io.stdout.write(`${JSON.stringify({ server: target.href, ...counts, limits, findings: findings.all })}\n`)
@@ -85,14 +89,16 @@ export function runDoctor(argv: readonly string[], io: Io): Promise<number> {
 }
 
 async function examine(
-  target: Target,
+  given: Target,
   findings: Findings,
-  skipsSpecification: boolean,
+  { isInsecure, skipsSpecification }: { isInsecure: boolean; skipsSpecification: boolean },
 ): Promise<{ limits: Limits | null; isReached: boolean }> {
   checkClock(findings)
   const failed = { limits: null, isReached: false }
-  if (!(await checkNetwork(target, findings))) return failed
-  if (target.isTls && !(await checkTls(target, findings))) return failed
+  if (!(await checkNetwork(given, findings))) return failed
+  const verdict = given.isTls ? await checkTls(given, findings) : 'trusted'
+  if (verdict === 'none') return failed
+  const target = isInsecure ? given : withSafeLogin(given, verdict, findings)
   const versions = await checkVersions(target, findings)
   const [best] = versions
   if (best === undefined) return failed
@@ -100,6 +106,16 @@ async function examine(
   const limits = await checkFeatures(target, findings, best)
   if (!skipsSpecification) await checkConformance(target, findings, versions)
   return { limits, isReached: true }
+}
+
+/** Keeps the login from a server that may be another one: with a trusted one later connections insist on that. */
+function withSafeLogin(target: Target, verdict: TlsVerdict, findings: Findings): Target {
+  if (verdict === 'trusted') return { ...target, isCertificateChecked: true }
+  if (target.username === undefined && target.password === undefined) return target
+  findings.add('tls', 'fault', 'user name and password are not sent: the server may be another one', {
+    remedy: 'give the certificate of its authority with --cafile; --insecure sends them to whoever is there',
+  })
+  return { ...target, username: undefined, password: undefined }
 }
 
 /** @throws ToolError */
@@ -116,10 +132,6 @@ function targetFrom(parsed: ParsedCommand): Target {
     ...(ca === undefined ? {} : { ca: [ca] }),
     ...(cert === undefined || key === undefined ? {} : { cert, key }),
   }
-  return { ...address, ...loginOf(parsed, address), topic, tls, timeoutMs: seconds * 1_000 }
-}
-
-function fileOf(parsed: ParsedCommand, name: string): Buffer | undefined {
-  const path = valueIn(parsed, name)
-  return path === undefined ? undefined : readFileSync(path)
+  const login = loginOf(parsed, address)
+  return { ...address, ...login, topic, tls, isCertificateChecked: false, timeoutMs: seconds * 1_000 }
 }

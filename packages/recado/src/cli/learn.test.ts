@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
-import { readdirSync } from 'node:fs'
+import { readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { type Broker, createBroker } from '@recado/broker'
+import { testCertificate, testKey } from '@recado/client/testing'
 import { lessons } from '../learn/lessons.ts'
 import { main } from '../main.ts'
-import { printed, run, TestIo } from '../testing/program.ts'
+import { printed, run, TestIo, temporaryFolder } from '../testing/program.ts'
 
 async function brokerOf(
   context: TestContext,
@@ -75,6 +77,41 @@ test('a server with logins refuses the wrong one, and lets in whom the command l
     err,
     /^recado learn: the server refuses the connection \(.*\); log in with -u NAME and RECADO_PASSWORD\n$/,
   )
+})
+
+test('a server whose certificate is not trusted gets no password, but with --insecure', async (context) => {
+  const passwords: string[] = []
+  const broker = createBroker({
+    authenticate: ({ connect: { password } }) => {
+      passwords.push(new TextDecoder().decode(password))
+      return true
+    },
+  })
+  context.after(() => broker.close())
+  const tls = { cert: testCertificate, key: testKey }
+  const [plain, webSocket] = [
+    await broker.listen({ port: 0, tls }),
+    await broker.listen({ port: 0, tls, webSocket: true }),
+  ]
+  const ca = join(temporaryFolder(context), 'ca.pem')
+  writeFileSync(ca, testCertificate)
+  for (const url of [
+    `mqtts://ada:secret@localhost:${plain.port}`,
+    `wss://ada:secret@localhost:${webSocket.port}/mqtt`,
+  ]) {
+    const learn = ['learn', '--language', 'en', 'publishing', url]
+    const { code, err } = await run(...learn)
+    assert.equal(code, 1)
+    assert.match(err, /^recado learn: the certificate of localhost is not trusted, and nothing was sent: .*--cafile/)
+    assert.deepEqual(passwords.splice(0), [])
+    await printed(...learn, '--insecure')
+    await printed(...learn, '--cafile', ca)
+    assert.ok(passwords.splice(0).every((password) => password === 'secret'))
+  }
+  const other = `mqtts://ada:secret@127.0.0.1:${plain.port}`
+  const { err } = await run('learn', '--language', 'en', 'publishing', other, '--cafile', ca)
+  assert.match(err, /^recado learn: the certificate of 127\.0\.0\.1 is not trusted, .*altnames/)
+  assert.deepEqual(passwords, [])
 })
 
 test('on a terminal it waits for Enter, and q ends it', async (context) => {

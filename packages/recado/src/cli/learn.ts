@@ -13,7 +13,7 @@ import { type Lesson, lessons } from '../learn/lessons.ts'
 import type { Language } from '../learn/packet-rows.ts'
 import { Left, Stage } from '../learn/stage.ts'
 import { runTool } from './store-folder.ts'
-import { loginOf, topicOf } from './target-options.ts'
+import { caRow, fileOf, insecureRow, loginOf, topicOf } from './target-options.ts'
 import { hasColour, isTerminal } from './terminal.ts'
 
 const URL_DEFAULT = 'mqtt://localhost'
@@ -25,7 +25,7 @@ export const command: Command = {
   usage: ['[options] [LESSON [URL]]'],
   introduction: `  {program}                      lists the lessons
   {program} publishing
-  {program} sessions mqtt://broker.example -u ada
+  {program} sessions mqtts://broker.example -u ada
   {program} connecting --language es
 
 On a terminal it waits for Enter after each packet of the server; q and Enter end it.`,
@@ -37,6 +37,8 @@ On a terminal it waits for Enter after each packet of the server; q and Enter en
     {
       options: [
         { names: ['-u', '--username'], value: 'NAME', help: 'user name; the password is in RECADO_PASSWORD' },
+        caRow,
+        insecureRow,
         {
           names: ['-t', '--topic'],
           value: 'TOPIC',
@@ -140,5 +142,8 @@ function languageOf(parsed: ParsedCommand, env: Readonly<Record<string, string |
 function targetFrom(parsed: ParsedCommand): Target {
   const address = addressOf(parsed.operands[1] ?? URL_DEFAULT)
   const topic = topicOf(parsed, 'recado/learn')
-  return { ...address, ...loginOf(parsed, address), topic, tls: {}, timeoutMs: TIMEOUT_MS }
+  const ca = fileOf(parsed, '--cafile')
+  const tls = ca === undefined ? {} : { ca: [ca] }
+  const isCertificateChecked = !isGiven(parsed, '--insecure')
+  return { ...address, ...loginOf(parsed, address), topic, tls, isCertificateChecked, timeoutMs: TIMEOUT_MS }
 }

@@ -1,9 +1,28 @@
 /**
- * Values of the command line that `recado doctor` and `recado learn` have in common: the login, and the topic below which they publish.
+ * Options that `recado doctor` and `recado learn` have in common: the login, whom to trust, and the topic below which they publish.
  */
+import { readFileSync } from 'node:fs'
 import { isTopicName } from '@recado/protocol'
-import { type ParsedCommand, ToolError, valueIn } from '../command-table.ts'
+import { type OptionRow, type ParsedCommand, ToolError, valueIn } from '../command-table.ts'
 import type { Target } from '../doctor/target.ts'
+
+export const caRow: OptionRow = {
+  names: ['--cafile'],
+  value: 'FILE',
+  help: 'trusted certificate authorities (PEM; default: those of Node)',
+  completes: 'file',
+}
+
+export const insecureRow: OptionRow = {
+  names: ['--insecure'],
+  help: 'send user name and password whatever the certificate of the server is: only for tests',
+}
+
+/** Content of the file that an option names; undefined without it. */
+export function fileOf(parsed: ParsedCommand, name: string): Buffer | undefined {
+  const path = valueIn(parsed, name)
+  return path === undefined ? undefined : readFileSync(path)
+}
 
 type Login = Pick<Target, 'username' | 'password'>
 

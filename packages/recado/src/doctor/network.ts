@@ -113,8 +113,10 @@ async function handshake(target: Target, secure: ConnectionOptions): Promise<TLS
   return socket
 }
 
-/** Whether TLS can be spoken. */
-export async function checkTls(target: Target, findings: Findings): Promise<boolean> {
+/** Verdict on the server's TLS: none can be spoken, or whether its certificate is trusted and has its name. */
+export type TlsVerdict = 'none' | 'untrusted' | 'trusted'
+
+export async function checkTls(target: Target, findings: Findings): Promise<TlsVerdict> {
   let socket: TLSSocket
   try {
     socket = await handshake(target, {})
@@ -123,7 +125,7 @@ export async function checkTls(target: Target, findings: Findings): Promise<bool
     findings.add('tls', 'fault', `no TLS: ${message} ${code === undefined ? '' : `(${code})`}`.trim(), {
       remedy: 'is this the port for TLS? Does the server want a certificate of ours (--cert, --key)?',
     })
-    return false
+    return 'none'
   }
   const { name } = socket.getCipher()
   findings.add('tls', 'ok', `${socket.getProtocol()}, ${name}`)
@@ -132,9 +134,10 @@ export async function checkTls(target: Target, findings: Findings): Promise<bool
     { host: target.host, authorizationError: socket.authorizationError },
     findings,
   )
+  const verdict = socket.authorized ? 'trusted' : 'untrusted'
   socket.destroy()
   await checkOldTls(target, findings)
-  return true
+  return verdict
 }
 
 async function checkOldTls(target: Target, findings: Findings): Promise<void> {

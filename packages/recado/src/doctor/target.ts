@@ -26,6 +26,8 @@ export interface Target {
   readonly password: string | undefined
   /** Certificates, and what may be said about TLS. */
   readonly tls: ConnectionOptions
+  /** Whether a server without a trusted certificate of its name is refused. Otherwise the login goes to any server. */
+  readonly isCertificateChecked: boolean
   readonly topic: string
   /** Time for one check. */
   readonly timeoutMs: number
@@ -96,10 +98,30 @@ export async function within<Value>(ms: number, what: string, promise: Promise<V
   }
 }
 
-/** Returns a stream on which MQTT can be spoken byte by byte; certificates are not judged here (`network.ts` does). */
-export async function openStream(target: Target, tls: ConnectionOptions = {}): Promise<Duplex> {
+/** Codes of Node for a certificate that is refused here; the alerts of a server that refuses ours begin with ERR_SSL. */
+const CERTIFICATE_CODES =
+  /^(?!ERR_SSL).*(?:CERT|CRL|UNABLE_TO_|INVALID_CA|INVALID_PURPOSE|HOSTNAME_MISMATCH|PATH_LENGTH)/
+
+/**
+ * Returns a stream on which MQTT can be spoken byte by byte. Certificates are refused here, and judged in `network.ts`.
+ *
+ * @throws ToolError when the server's certificate is refused; other errors as Node has them
+ */
+export async function openStream(target: Target): Promise<Duplex> {
+  try {
+    return await openAny(target)
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException
+    if (!CERTIFICATE_CODES.test(code)) throw error
+    throw new ToolError(
+      `the certificate of ${target.host} is not trusted, and nothing was sent: ${message}; give its authority with --cafile, or --insecure where anybody may read along`,
+    )
+  }
+}
+
+async function openAny(target: Target): Promise<Duplex> {
   const { scheme, host, port, path, href, timeoutMs } = target
-  const secure = { ...target.tls, rejectUnauthorized: false, ...tls }
+  const secure = { ...target.tls, rejectUnauthorized: target.isCertificateChecked }
   if (scheme === 'ws' || scheme === 'wss') {
     const socket = new WebSocket(href, ['mqtt'], { ...secure, perMessageDeflate: false, handshakeTimeout: timeoutMs })
     const stream = createWebSocketStream(socket)
@@ -121,7 +143,7 @@ export async function openStream(target: Target, tls: ConnectionOptions = {}): P
   return socket
 }
 
-/** Returns a client of this server. Certificates are not judged here. */
+/** Returns a client of this server. It refuses certificates as `openStream` does. */
 export function clientOf(target: Target, options: ConnectOptions = {}): Client {
   const { scheme, href, isTls, path, timeoutMs } = target
   const { ca, cert, key, passphrase } = target.tls as {
@@ -131,7 +153,7 @@ export function clientOf(target: Target, options: ConnectOptions = {}): Client {
     passphrase?: string
   }
   const tls = {
-    rejectUnauthorized: false,
+    rejectUnauthorized: target.isCertificateChecked,
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
