@@ -98,9 +98,9 @@ export async function within<Value>(ms: number, what: string, promise: Promise<V
   }
 }
 
-/** Codes of Node for a certificate that is refused here; the alerts of a server that refuses ours begin with ERR_SSL. */
-const CERTIFICATE_CODES =
-  /^(?!ERR_SSL).*(?:CERT|CRL|UNABLE_TO_|INVALID_CA|INVALID_PURPOSE|HOSTNAME_MISMATCH|PATH_LENGTH)/
+/** Codes of Node for a certificate that is refused here, and the beginning of those for an alert of the server. */
+const CERTIFICATE_CODES = /CERT|CRL|UNABLE_TO_|INVALID_CA|INVALID_PURPOSE|HOSTNAME_MISMATCH|PATH_LENGTH/
+const ALERTS = 'ERR_SSL'
 
 /**
  * Returns a stream on which MQTT can be spoken byte by byte. Certificates are refused here, and judged in `network.ts`.
@@ -112,7 +112,7 @@ export async function openStream(target: Target): Promise<Duplex> {
     return await openAny(target)
   } catch (error) {
     const { code = '', message } = error as NodeJS.ErrnoException
-    if (!CERTIFICATE_CODES.test(code)) throw error
+    if (code.startsWith(ALERTS) || !CERTIFICATE_CODES.test(code)) throw error
     throw new ToolError(
       `the certificate of ${target.host} is not trusted, and nothing was sent: ${message}; give its authority with --cafile, or --insecure where anybody may read along`,
     )

@@ -129,7 +129,7 @@ export function settingsOf(config: BrokerConfig, policy: Policy): Settings {
     sessionOwner: options.sessionOwner ?? 'off',
     sessionsMax: limits.sessionsMax ?? Number.POSITIVE_INFINITY,
     connectionsMax: limits.connectionsMax ?? Number.POSITIVE_INFINITY,
-    connectTimeoutMs: limits.connectTimeoutMs ?? 10_000,
+    connectTimeoutMs: limits.connectTimeoutMs ?? 20_000,
     allowsEmptyClientId: options.allowEmptyClientId ?? true,
     willGraceMs: limits.willGraceMs ?? 0,
     hasDelays: options.delayedPublish ?? false,

@@ -267,7 +267,7 @@ export const limitTable: Readonly<Record<LimitName, Limit>> = {
     'Sessions, connected or not. A CONNECT that would make one more is refused with 0x97.',
   ),
   connectTimeoutMs: limit(
-    10_000,
+    20_000,
     10,
     3_600_000,
     'milliseconds',

@@ -94,6 +94,16 @@ describe('CONNECT timeout', () => {
     assert.equal(world.metric('connectionsRefused'), 1)
   })
 
+  test('by default there is time for TLS on a line whose MTU TCP must find', () => {
+    const world = new World()
+    const a = world.client('a').open()
+    // 13.5 s in the network laboratory (docs/network-lab.md): TCP sends the certificate six times before it fits.
+    world.advance(14_000)
+    assert.ok(!a.isClosed)
+    world.advance(7_000)
+    assert.ok(a.isClosed)
+  })
+
   test('a byte now and then does not help', () => {
     const world = new World({ limits: { connectTimeoutMs: 1_000 } })
     const a = world.client('a').open()

@@ -311,7 +311,7 @@ export const limitOptions: readonly Option[] = [
   listenerLimits(
     'connect_timeout',
     'integer',
-    '10',
+    '20',
     'Our own, not in Mosquitto: from the accepted connection to its CONNECT, TLS and WebSocket included.',
     { unit: 'seconds', min: 1, max: 3_600 },
   ),
