@@ -28,6 +28,8 @@ test('each trouble has its sentence', () => {
   assert.deepEqual(keys({ history: history({ slowReaders: Array(30).fill(2) }) }), ['alert.slow'])
   assert.deepEqual(keys({ history: history({ connectionsRefused: Array(60).fill(1) }) }), ['alert.refused'])
   assert.deepEqual(keys({ drops: { 'queue-full': 9 } }), ['alert.drops'])
+  assert.deepEqual(keys({ history: history({ dropped: [0, 2] }) }), ['alert.dropped'])
+  assert.deepEqual(keys({ drops: { 'queue-full': 9 }, history: history({ dropped: [0, 2] }) }), ['alert.drops'])
   assert.deepEqual(keys({ listeners: [{ ...listener, certificateExpiresAtMs: 3 * day }] }), ['alert.certificate'])
   assert.deepEqual(keys({ listeners: [{ ...listener, certificateExpiresAtMs: -1 }] }), ['alert.certificateOver'])
   const disk = { fileBytes: 1, freeBytes: 1 }

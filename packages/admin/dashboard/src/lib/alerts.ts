@@ -47,7 +47,11 @@ export function alertsOf({
 }: Facts): readonly Alert[] {
   const alerts: Alert[] = []
   const series = history?.series ?? {}
-  const minute = (name: string): readonly number[] => series[name]?.slice(-MINUTE) ?? []
+  const stepSeconds = history?.stepSeconds ?? 1
+  const values = MINUTE / stepSeconds
+  const minute = (name: string): readonly number[] => series[name]?.slice(-values) ?? []
+  /** Events of a counter in the last minute: its series has them per second. */
+  const eventsIn = (name: string): number => Math.round(sum(minute(name)) * stepSeconds)
   for (const text of problems) alerts.push({ level: 'bad', key: 'alert.problem', values: { text } })
   const lag = lastOf(series['storeLagMs'])
   if (lag > LAG_MS) alerts.push({ level: 'bad', key: 'alert.lag', values: { seconds: Math.round(lag / 100) / 10 } })
@@ -57,18 +61,27 @@ export function alertsOf({
   }
   const memory = lastOf(series['memoryLevel'])
   if (memory > 0) alerts.push({ level: memory > 1 ? 'bad' : 'warning', key: 'alert.memory', values: {} })
-  for (const [reason, count] of Object.entries(drops ?? {})) {
-    const grown = count - (dropsBefore?.[reason] ?? count)
+  const grownBy = Object.entries(drops ?? {}).map(([reason, count]) => ({
+    reason,
+    grown: count - (dropsBefore?.[reason] ?? count),
+  }))
+  const dropped = eventsIn('dropped')
+  if (dropped > 0 && grownBy.every(({ grown }) => grown <= 0)) {
+    // They were before this page was opened: their reasons are not known from two numbers yet.
+    alerts.push({ level: 'warning', key: 'alert.dropped', values: { n: dropped }, href: '/drops' })
+  }
+  for (const { reason, grown } of grownBy) {
     if (grown <= 0) continue
     const href = `/drops?reason=${encodeURIComponent(reason)}`
     alerts.push({ level: 'warning', key: 'alert.drops', values: { n: grown, reason }, href })
   }
   const slow = minute('slowReaders')
-  if (slow.length >= 30 && Math.min(...slow.slice(-30)) > 0) {
+  const half = values / 2
+  if (slow.length >= half && Math.min(...slow.slice(-half)) > 0) {
     const href = '/clients?congested=true'
     alerts.push({ level: 'warning', key: 'alert.slow', values: { n: lastOf(slow) }, href })
   }
-  const refused = Math.round(sum(minute('connectionsRefused')))
+  const refused = eventsIn('connectionsRefused')
   if (refused >= MINUTE) alerts.push({ level: 'warning', key: 'alert.refused', values: { n: refused } })
   for (const { name, certificateExpiresAtMs } of listeners) {
     if (certificateExpiresAtMs === null) continue

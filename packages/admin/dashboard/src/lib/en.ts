@@ -124,6 +124,7 @@ export const en = {
   'alert.memory': 'Memory is short. The broker refuses new work to stay under memory_limit.',
   'alert.drops':
     '{n} message was dropped in the last minute: {reason}.|{n} messages were dropped in the last minute: {reason}.',
+  'alert.dropped': '{n} message was dropped in the last minute.|{n} messages were dropped in the last minute.',
   'alert.slow': '{n} client has read too slowly for half a minute.|{n} clients have read too slowly for half a minute.',
   'alert.refused': '{n} connection was refused in the last minute.|{n} connections were refused in the last minute.',
   'alert.certificate':
@@ -190,6 +191,11 @@ export const en = {
   'disconnect.text': 'The connection ends. The session stays, and the client may connect again at once.',
   'disconnect.action': 'Disconnect',
   'disconnect.done': 'It was disconnected.',
+  'drain.title': 'Empty the queue of {client}?',
+  'drain.text':
+    '{n} message that waits for it is dropped. This cannot be undone.|{n} messages that wait for it are dropped. This cannot be undone.',
+  'drain.action': 'Empty queue',
+  'drain.done': 'The queue was emptied.',
   'deleteSession.title': 'Delete the session of {client}?',
   'deleteSession.text':
     'Its subscriptions and all messages that wait for it are lost, and it is disconnected. This cannot be undone.',
@@ -332,6 +338,7 @@ export const en = {
   'reason.memory-full': 'Memory was short',
   'reason.delayed-limit': 'Too many delayed messages',
   'reason.withheld': 'The program left it out',
+  'reason.drained': 'An operator emptied the queue',
   'reason.refused-by-remote': 'The remote broker refused it',
   'reason.loop': 'It came back by a bridge',
 
@@ -364,6 +371,8 @@ export const en = {
   'step.sent': 'was sent it with QoS {qos}{flags}:',
   'step.acknowledged': 'has acknowledged it ({packet} {code}):',
   'step.dropped': 'did not get it ({reason}):',
+  'step.droppedForAll': 'published it to nobody ({reason}):',
+  'step.nobody': 'Nobody was sent it ({reason}):',
 
   'drops.text': 'What did not reach a subscriber. The last messages are remembered, the numbers are since the start.',
   'drops.none': 'Nothing that matches was dropped.',
@@ -409,6 +418,8 @@ export const en = {
     'As with SIGHUP: logins, rights, certificates and the options that can change at run time. Clients stay connected.',
   'reload.action': 'Read again',
   'reload.done': 'The configuration was read again.',
+  'reload.failed': 'Not all could be read; what could not stays as it was: {text}',
+  'configuration.backup': 'Download a backup',
 
   'tokens.text': 'Tokens for programs and for the command line. A token is shown once.',
   'tokens.new': 'New token',

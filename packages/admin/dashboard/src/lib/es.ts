@@ -127,6 +127,8 @@ export const es: Readonly<Record<keyof typeof en, string>> = {
   'alert.memory': 'Falta memoria. El broker rechaza trabajo nuevo para no superar memory_limit.',
   'alert.drops':
     'Se ha descartado {n} mensaje en el último minuto: {reason}.|Se han descartado {n} mensajes en el último minuto: {reason}.',
+  'alert.dropped':
+    'Se ha descartado {n} mensaje en el último minuto.|Se han descartado {n} mensajes en el último minuto.',
   'alert.slow':
     '{n} cliente lleva medio minuto leyendo demasiado despacio.|{n} clientes llevan medio minuto leyendo demasiado despacio.',
   'alert.refused':
@@ -195,6 +197,11 @@ export const es: Readonly<Record<keyof typeof en, string>> = {
   'disconnect.text': 'La conexión termina. La sesión se conserva y el cliente puede volver a conectarse enseguida.',
   'disconnect.action': 'Desconectar',
   'disconnect.done': 'Se ha desconectado.',
+  'drain.title': '¿Vaciar la cola de {client}?',
+  'drain.text':
+    'Se descarta {n} mensaje que le espera. No se puede deshacer.|Se descartan {n} mensajes que le esperan. No se puede deshacer.',
+  'drain.action': 'Vaciar cola',
+  'drain.done': 'Se ha vaciado la cola.',
   'deleteSession.title': '¿Borrar la sesión de {client}?',
   'deleteSession.text':
     'Se pierden sus suscripciones y todos los mensajes que esperan, y se desconecta. No se puede deshacer.',
@@ -338,6 +345,7 @@ export const es: Readonly<Record<keyof typeof en, string>> = {
   'reason.memory-full': 'Faltaba memoria',
   'reason.delayed-limit': 'Demasiados mensajes aplazados',
   'reason.withheld': 'El programa lo omitió',
+  'reason.drained': 'Un operador vació la cola',
   'reason.refused-by-remote': 'El broker remoto lo rechazó',
   'reason.loop': 'Volvió por un puente',
 
@@ -371,6 +379,8 @@ export const es: Readonly<Record<keyof typeof en, string>> = {
   'step.sent': 'lo ha recibido con QoS {qos}{flags}:',
   'step.acknowledged': 'lo ha confirmado ({packet} {code}):',
   'step.dropped': 'no lo recibió ({reason}):',
+  'step.droppedForAll': 'lo publicó para nadie ({reason}):',
+  'step.nobody': 'No se envió a nadie ({reason}):',
 
   'drops.text': 'Lo que no llegó a un suscriptor. Se recuerdan los últimos mensajes; las cifras son desde el arranque.',
   'drops.none': 'No se ha descartado nada que coincida.',
@@ -416,6 +426,8 @@ export const es: Readonly<Record<keyof typeof en, string>> = {
     'Como con SIGHUP: accesos, permisos, certificados y las opciones que cambian en marcha. Los clientes siguen conectados.',
   'reload.action': 'Releer',
   'reload.done': 'Se ha releído la configuración.',
+  'reload.failed': 'No se ha podido leer todo; lo que no, sigue como estaba: {text}',
+  'configuration.backup': 'Descargar una copia',
 
   'tokens.text': 'Tokens para programas y para la línea de órdenes. Un token se muestra una sola vez.',
   'tokens.new': 'Nuevo token',

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { metricTable, type Verdict } from '@recado/broker'
 import { en } from './en.ts'
 import { es } from './es.ts'
 import { fill } from './fill.ts'
@@ -15,6 +16,16 @@ test('English and Spanish have the same keys, values and forms', () => {
     assert.deepEqual(namesIn(other), namesIn(text), key)
     assert.ok(text.split('|').length <= 2 && other.split('|').length <= 2, key)
   }
+})
+
+test('every reason why a message is dropped, and all that becomes of one, has words', () => {
+  const reasons = Object.keys(metricTable).filter((name) => name.startsWith('dropped.'))
+  for (const name of reasons) assert.ok(Object.hasOwn(en, name.replace('dropped.', 'reason.')), name)
+  const verdicts: Record<Verdict, true> = {
+    ...{ gets: true, waits: true, 'not-chosen': true, 'no-local': true, 'not-authorized': true },
+    ...{ 'offline-qos0': true, 'slow-reader': true, 'queue-full': true },
+  }
+  for (const name of Object.keys(verdicts)) assert.ok(Object.hasOwn(en, `verdict.${name}`), name)
 })
 
 test('a text has the form for its number, and numbers are written as the language does', () => {

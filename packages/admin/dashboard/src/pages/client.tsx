@@ -138,7 +138,15 @@ interface BanChoice {
   seconds: string
 }
 
-function Actions({ clientId, client, onDone }: { clientId: string; client: Client | null; onDone(): void }) {
+interface ActionsProps {
+  readonly clientId: string
+  readonly client: Client | null
+  /** Messages that wait for it. */
+  readonly queued: number
+  onDone(): void
+}
+
+function Actions({ clientId, client, queued, onDone }: ActionsProps) {
   if (!may('operator')) return null
   const path = encodeURIComponent(clientId)
   const disconnect = async (): Promise<void> => {
@@ -165,6 +173,14 @@ function Actions({ clientId, client, onDone }: { clientId: string; client: Clien
     const body = { kind: choice.kind, name, seconds: Number(choice.seconds) }
     if (await attempt(() => change('POST', '/api/v1/bans', { body }), t('ban.done'))) onDone()
   }
+  const drain = async (): Promise<void> => {
+    const isSure = await confirm({
+      title: t('drain.title', { client: clientId }),
+      text: t('drain.text', { n: queued }),
+      action: t('drain.action'),
+    })
+    if (isSure && (await attempt(() => change('DELETE', `/api/v1/sessions/${path}/queue`), t('drain.done')))) onDone()
+  }
   const remove = async (): Promise<void> => {
     const isSure = await confirm({
       title: t('deleteSession.title', { client: clientId }),
@@ -185,6 +201,11 @@ function Actions({ clientId, client, onDone }: { clientId: string; client: Clien
       <button type="button" class="button" onClick={() => void ban()}>
         {t('ban.action')}
       </button>
+      {queued === 0 ? null : (
+        <button type="button" class="button danger-quiet" onClick={() => void drain()}>
+          {t('drain.action')}
+        </button>
+      )}
       <button type="button" class="button danger-quiet" onClick={() => void remove()}>
         {t('deleteSession.action')}
       </button>
@@ -294,11 +315,15 @@ function Messages({ clientId }: { clientId: string }) {
 export function ClientPage() {
   const clientId = queryOf('id')
   const path = encodeURIComponent(clientId)
-  const client = usePoll(`client ${clientId}`, EVERY_MS, (signal) =>
-    orNull(ask<Client>(`/api/v1/clients/${path}`, {}, { signal })),
-  )
-  const session = usePoll(`session ${clientId}`, EVERY_MS, (signal) =>
-    orNull(ask<SessionView>(`/api/v1/sessions/${path}`, {}, { signal })),
+  const both = usePoll(
+    `client ${clientId}`,
+    EVERY_MS,
+    async (signal) => {
+      const session = await orNull(ask<SessionView>(`/api/v1/sessions/${path}`, {}, { signal }))
+      const client = session?.isConnected ? await orNull(ask<Client>(`/api/v1/clients/${path}`, {}, { signal })) : null
+      return { session, client }
+    },
+    { keep: false },
   )
   // A * in a Client Identifier would stand for others.
   const exact = (rows: readonly Subscription[]): Subscription[] => rows.filter((each) => each.clientId === clientId)
@@ -312,14 +337,10 @@ export function ClientPage() {
   const errors = usePoll(`errors ${clientId}`, EVERY_MS * 2, (signal) =>
     ask<{ items: ConnectionError[] }>('/api/v1/errors', { clientId, limit: 10 }, { signal }),
   )
-  const refresh = (): void => {
-    client.refresh()
-    session.refresh()
-  }
-  if (client.error !== null) return <Failure error={client.error} />
-  if (client.value === undefined || session.value === undefined) return <Loading />
-  const isThere = client.value !== null
-  if (!isThere && session.value === null) {
+  if (both.value === undefined) return both.error === null ? <Loading /> : <Failure error={both.error} />
+  const { client, session } = both.value
+  const isThere = client !== null
+  if (!isThere && session === null) {
     return (
       <>
         <PageHead title={clientId} />
@@ -334,23 +355,23 @@ export function ClientPage() {
         {t('page.clients')}
       </a>
       <PageHead title={clientId}>
-        <Actions clientId={clientId} client={client.value} onDone={refresh} />
+        <Actions clientId={clientId} client={client} queued={session?.queuedMessages ?? 0} onDone={both.refresh} />
       </PageHead>
       <p class="badges">
         {isThere ? <Badge tone="ok">{t('connected')}</Badge> : <Badge>{t('away')}</Badge>}
-        {client.value?.isCongested ? <Badge tone="warning">{t('client.congested')}</Badge> : null}
-        {client.value?.isPaused ? <Badge tone="warning">{t('client.paused')}</Badge> : null}
-        {client.value?.isBridge ? <Badge tone="accent">{t('bridge')}</Badge> : null}
+        {client?.isCongested ? <Badge tone="warning">{t('client.congested')}</Badge> : null}
+        {client?.isPaused ? <Badge tone="warning">{t('client.paused')}</Badge> : null}
+        {client?.isBridge ? <Badge tone="accent">{t('bridge')}</Badge> : null}
       </p>
       <div class="grid two">
-        {client.value === null ? null : (
+        {client === null ? null : (
           <Card title={t('client.connection')}>
-            <Connection client={client.value} />
+            <Connection client={client} />
           </Card>
         )}
-        {session.value === null ? null : (
+        {session === null ? null : (
           <Card title={t('client.session')}>
-            <SessionFacts session={session.value} />
+            <SessionFacts session={session} />
           </Card>
         )}
         <Card title={t('col.subscriptions')} flush>

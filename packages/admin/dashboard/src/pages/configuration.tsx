@@ -2,12 +2,12 @@
  * The configuration in force: what the lints say about it, every option with the place where it is set, the types of the
  * log, and reading it again.
  */
-import { ask, change, may } from '../lib/api.ts'
+import { ApiError, ask, change, may } from '../lib/api.ts'
 import { maybe, t } from '../lib/i18n.ts'
 import { usePoll } from '../lib/poll.ts'
 import { queryOf, setQuery } from '../lib/router.ts'
 import type { Configuration } from '../lib/types.ts'
-import { attempt, confirm } from '../ui/dialog.tsx'
+import { attempt, confirm, say } from '../ui/dialog.tsx'
 import { Icon } from '../ui/icon.tsx'
 import { Badge, Card, Check, Failure, Field, ForRole, Loading, PageHead, type Tone } from '../ui/parts.tsx'
 import { type Column, sorted, Table } from '../ui/table.tsx'
@@ -92,7 +92,16 @@ export function ConfigurationPage() {
       action: t('reload.action'),
       isDangerous: false,
     })
-    if (isSure && (await attempt(() => change('POST', '/api/v1/reload'), t('reload.done')))) refresh()
+    if (!isSure) return
+    try {
+      const { isDone, lines } = await change<{ isDone: boolean; lines: string[] }>('POST', '/api/v1/reload')
+      if (isDone) say(t('reload.done'))
+      else say(t('reload.failed', { text: lines.join(' ') }), true)
+      refresh()
+    } catch (thrown) {
+      if (!(thrown instanceof ApiError)) throw thrown
+      say(thrown.message, true)
+    }
   }
   const wanted = queryOf('q').toLowerCase()
   const settings = (value?.settings ?? []).filter(
@@ -103,9 +112,14 @@ export function ConfigurationPage() {
     <>
       <PageHead title={t('page.configuration')} text={value?.file ?? t('configuration.noFile')}>
         {may('admin') ? (
-          <button type="button" class="button" onClick={() => void reload()}>
-            {t('reload.action')}
-          </button>
+          <>
+            <a class="button" href="/api/v1/backup" download>
+              {t('configuration.backup')}
+            </a>
+            <button type="button" class="button" onClick={() => void reload()}>
+              {t('reload.action')}
+            </button>
+          </>
         ) : null}
       </PageHead>
       <ForRole needs="operator">

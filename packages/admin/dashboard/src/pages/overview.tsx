@@ -85,7 +85,8 @@ function Tile({ label, value, note }: { label: string; value: string; note?: str
   )
 }
 
-function Alerts({ alerts }: { alerts: readonly Alert[] }) {
+function Alerts({ alerts, isKnown }: { alerts: readonly Alert[]; isKnown: boolean }) {
+  if (!isKnown) return null
   if (alerts.length === 0) {
     return (
       <div class="notice ok">
@@ -179,7 +180,7 @@ export function OverviewPage() {
   const rate = (value: number): string => t('perSecond', { value: short(value) })
   const byteRate = (value: number): string => t('perSecond', { value: bytes(value) })
   const alerts = alertsOf({
-    history: step === '1' ? history : undefined,
+    history,
     drops: drops?.byReason,
     dropsBefore: drops?.before,
     problems: ready?.problems ?? [],
@@ -207,7 +208,7 @@ export function OverviewPage() {
           </button>
         </fieldset>
       </PageHead>
-      <Alerts alerts={alerts} />
+      <Alerts alerts={alerts} isKnown={history !== undefined && drops !== undefined} />
       <div class="tiles">
         <Tile
           label={t('tile.clients')}

@@ -54,6 +54,12 @@ async function fetchLevel(below: string, isMore = false): Promise<void> {
 /** Fetches all opened levels again. */
 const fetchAgain = (): Promise<unknown> => Promise.all(['', ...open.peek()].map((below) => fetchLevel(below)))
 
+/** Topics above a topic, from the first level on. */
+function topicsAbove(topic: string): string[] {
+  const names = topic.split('/')
+  return names.slice(1).map((_, i) => names.slice(0, i + 1).join('/'))
+}
+
 function rowsOf(below: string, depth: number): TreeRow[] {
   const level = levels.value.get(below)
   if (level === undefined) return []
@@ -210,7 +216,7 @@ function Retained({ topic }: { topic: string }) {
         {message === undefined ? null : message === null ? (
           <Empty>{t('topics.noRetained')}</Empty>
         ) : (
-          <>
+          <div class="stack">
             <Payload payload={message.payload} view={view.value} />
             <Facts
               rows={[
@@ -219,7 +225,7 @@ function Retained({ topic }: { topic: string }) {
                 [t('col.expires'), message.expiresAtMs ? <Time atMs={message.expiresAtMs} /> : null],
               ]}
             />
-          </>
+          </div>
         )}
         <div class="actions">
           <button
@@ -275,6 +281,7 @@ export function TopicsPage() {
   const topic = queryOf('topic')
   const typed = useSignal(topic)
   useEffect(() => {
+    if (topic !== '') open.value = new Set([...open.peek(), ...topicsAbove(topic)])
     void fetchAgain()
   }, [])
   const rows = rowsOf('', 0)

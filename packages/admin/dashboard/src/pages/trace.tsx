@@ -71,10 +71,23 @@ function wordsOf(step: TraceStep): string {
     case 'acknowledged':
       return t('step.acknowledged', { packet: step.packet ?? '', code })
     case 'dropped':
-      return t('step.dropped', { reason: maybe(`reason.${reason}`) ?? reason })
+      return t(droppedKey(step), { reason: maybe(`reason.${reason}`) ?? reason })
     default:
       return step.step
   }
+}
+
+/** Who did not get it: a subscriber, all of a publisher's, or all where the publisher is not named. */
+function droppedKey({ isForSubscriber, clientId }: TraceStep): 'step.dropped' | 'step.droppedForAll' | 'step.nobody' {
+  if (isForSubscriber) return 'step.dropped'
+  return clientId === null ? 'step.nobody' : 'step.droppedForAll'
+}
+
+/** Subject of the sentence of a step. */
+function Subject({ step }: { step: Numbered }) {
+  const { clientId } = step
+  if (step.step === 'matched' || (step.step === 'dropped' && clientId === null)) return null
+  return clientId === null ? <em>{t('theBroker')}</em> : <ClientLink clientId={clientId} />
 }
 
 function Step({ step }: { step: Numbered }) {
@@ -86,8 +99,7 @@ function Step({ step }: { step: Numbered }) {
         <Badge tone={tones[step.step] ?? 'neutral'}>{maybe(`step.name.${step.step}`) ?? step.step}</Badge>
       </span>
       <span class="step-words">
-        {step.clientId === null ? <em>{t('theBroker')}</em> : <ClientLink clientId={step.clientId} />} {wordsOf(step)}{' '}
-        <span class="mono break muted">{step.topic}</span>
+        <Subject step={step} /> {wordsOf(step)} <span class="mono break muted">{step.topic}</span>
         {payloadBase64 === undefined ? null : <code class="clip">{textOf(payloadBase64)}</code>}
         {recipients.length === 0 ? null : (
           <ul class="step-recipients">

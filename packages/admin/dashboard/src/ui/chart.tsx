@@ -114,7 +114,7 @@ export function Chart({ title, atMs, lines, unit }: ChartProps) {
   return (
     <figure class="chart">
       <figcaption>
-        <h3>{title}</h3>
+        <h2>{title}</h2>
         <ul class="legend">
           {lines.map(({ label, values }, i) => (
             <li key={label}>

@@ -188,7 +188,9 @@ export function Shell({ children }: { children: ComponentChildren }) {
           <span>Recado</span>
         </a>
       </header>
-      <div class="side">{side}</div>
+      <aside class="side" aria-label={t('menu')}>
+        {side}
+      </aside>
       <dialog ref={menu} class="menu" aria-label={t('menu')} onClose={() => (isMenuOpen.value = false)}>
         <button
           type="button"

@@ -111,7 +111,7 @@ export function VirtualTree({ label, rows, selected, onSelect, onToggle }: TreeP
               aria-expanded={row.isOpen}
               aria-selected={row.id === selected}
               class={index === at ? 'tree-row active' : 'tree-row'}
-              style={{ top: `${index * rowPx}px`, paddingInlineStart: `${row.depth * 1.25 + 0.5}rem` }}
+              style={{ top: `${index * rowPx}px`, paddingInlineStart: `${row.depth * 1.25 + 1}rem` }}
               onClick={() => {
                 active.value = index
                 onSelect(row)
