@@ -26,6 +26,7 @@ import {
   Pubrec,
   Pubrel,
   type QoS,
+  ReasonCode,
   TopicCache,
   writeAck,
   writePublish,
@@ -270,6 +271,14 @@ export class Connection {
   #onData(chunk: Uint8Array): void {
     if (this.#closed || this.#error !== null) return
     this.#lastReceivedMs = this.#environment.now()
+    if (this.#awaitingConnack) {
+      const foreign = foreignProtocol(chunk)
+      if (foreign !== null) {
+        const what = `the server speaks ${foreign} on this port, and not MQTT: check host and port`
+        this.fail(new ProtocolError(ReasonCode.ProtocolError, what))
+        return
+      }
+    }
     // A server that does not know 5.0 answers in the form of 3.1.1: its CONNACK has a Remaining Length of 2, which no
     // CONNACK of 5.0 can have.
     if (this.#awaitingConnack && this.protocolVersion === 5 && chunk[0] === 0x20 && chunk[1] === 2) {
@@ -462,4 +471,13 @@ function ackOf(packetType: 4 | 5 | 6 | 7, packetId: number): Packet {
     default:
       return new Pubcomp(packetId)
   }
+}
+
+/** Name of the protocol whose servers begin with these bytes; null when it may be MQTT. */
+function foreignProtocol(bytes: Uint8Array): string | null {
+  // A record of TLS: an alert or a handshake, version 3.x.
+  if ((bytes[0] === 0x15 || bytes[0] === 0x16) && bytes[1] === 3) return 'TLS'
+  const text = String.fromCharCode(...bytes.subarray(0, 5))
+  if (text === 'HTTP/') return 'HTTP'
+  return text.startsWith('SSH-') ? 'SSH' : null
 }

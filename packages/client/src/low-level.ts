@@ -7,6 +7,7 @@ export { Connection, type ConnectionHandler, type Trace } from './connection.ts'
 export { type Environment, realEnvironment, type Timer } from './environment.ts'
 export { PACKET_SIZE_MAX } from './option-rules.ts'
 export { serverAddress } from './servers.ts'
+export { hintFor } from './transports/hints.ts'
 export { dialNode } from './transports/node.ts'
 export type {
   Dial,

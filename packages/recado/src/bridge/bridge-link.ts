@@ -162,6 +162,8 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   #proofTimer: Timer | null = null
   /** Whether the remote broker had a session of this bridge. */
   isFarPresent = false
+  /** Whether anything has come from the other side, in MQTT or not. */
+  hasAnswered = false
 
   constructor(parts: LinkParts, transport: Transport, owner: LinkOwner) {
     const { config, environment, manner } = parts
@@ -279,6 +281,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   handleClosed(error: MqttError | null): void {
     const why = this.#why ?? error?.message ?? 'the connection was closed'
     this.#why = why
+    this.hasAnswered ||= error instanceof ProtocolError
     this.#leave()
     this.#owner.linkEnded(this, why, this.#refusal)
   }
@@ -293,6 +296,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   }
 
   handlePacket(packet: Packet): void {
+    this.hasAnswered = true
     try {
       this.#handle(packet)
       if (this.#settling.length > 0 && this.#state === State.Up) this.#settle()

@@ -396,6 +396,44 @@ test('a bridge that is not at its first address moves back to it when that can b
   await back.expect(1)
 })
 
+test('a first address that takes connections and does not accept is tried less and less often', async (t) => {
+  const setup = await setUp(t, 'topic a/# out\n', 'one:1883 two:1884')
+  const refuses = async (): Promise<void> => {
+    const far = await setup.world.connection()
+    assert.equal(far.address.host, 'one')
+    await far.expect(1)
+    far.send(new Connack(false, 3))
+    await turn()
+    await setup.world.advance(2_000)
+    assert.equal((await accepted(setup)).far.address.host, 'two')
+  }
+  await refuses()
+  for (const pauseMs of [5_000, 10_000, 20_000]) {
+    await setup.world.advance(pauseMs - 1_000)
+    assert.equal(setup.world.servers.length, 0, `nothing within ${pauseMs} ms`)
+    await setup.world.advance(6_000)
+    const probe = await setup.world.connection()
+    assert.equal(probe.address.host, 'one')
+    await refuses()
+  }
+})
+
+test('a server of another protocol is named, and not taken for a broker that minds the bit of a bridge', async (t) => {
+  for (const [name, bytes] of [
+    ['HTTP', 'HTTP/1.1 400 Bad Request\r\n\r\n'],
+    ['SSH', 'SSH-2.0-OpenSSH_9.2\r\n'],
+    ['TLS', '\x15\x03\x01\x00\x02\x02\x28'],
+  ]) {
+    const setup = await setUp(t, 'topic a/# out\n')
+    const far = await setup.world.connection()
+    await far.expect(1)
+    far.transport.deliver(Buffer.from(bytes!, 'latin1'))
+    await turn()
+    const what = `Protocol Error: the server speaks ${name} on this port, and not MQTT: check host and port`
+    assert.equal(setup.bridge.figures.lastError, what)
+  }
+})
+
 test('the Client Identifier of a bridge is not for clients', async (t) => {
   const setup = await setUp(t, 'topic a/# out\n')
   assert.throws(

@@ -12,6 +12,7 @@ import type { BridgeAddress, BridgeConfig } from '../config/bridges.ts'
 import type { LogFields, LogType } from '../log.ts'
 import { BridgeLink, type ConnectManner, type LinkOwner, type Refusal } from './bridge-link.ts'
 import { credentialAt } from './clouds/sas-token.ts'
+import { dialFailure } from './dial-hints.ts'
 import { EchoWatch } from './echo-watch.ts'
 import { FarLineage, identityIn } from './far-lineage.ts'
 import { RestartPause } from './restart-pause.ts'
@@ -19,8 +20,12 @@ import { TopicMap } from './topic-map.ts'
 
 /** Milliseconds that the remote broker has to accept a connection. */
 const CONNECT_TIMEOUT_MS = 30_000
-/** Milliseconds from one look at the first address to the next, while the bridge is at another one. */
+/**
+ * Milliseconds from one look at the first address to the next, while the bridge is at another one; the longest, when it
+ * can be reached and does not accept.
+ */
 const FAILBACK_MS = 5_000
+const FAILBACK_MS_MAX = 300_000
 /** Milliseconds from one look of a lazy bridge at its queue, or at its idle connection, to the next. */
 const LAZY_LOOK_MS = 1_000
 
@@ -89,6 +94,11 @@ export class Bridge implements LinkOwner {
   #lookTimer: Timer | null = null
   /** Attempt to reach the first address; null when there is none. */
   #probe: AbortController | null = null
+  /** Pause between two looks at the first address, and the time before which there is none. */
+  #failbackMs = FAILBACK_MS
+  #failbackAfterMs: number = Number.NEGATIVE_INFINITY
+  /** Whether the bridge is on its way back to the first address, which has not accepted yet. */
+  #isFailingBack = false
   /** Whether the link is ended to connect again at once: to the first address, or with a new password. */
   #isMoving = false
   /** Time of the last line about a message that a cloud would refuse. */
@@ -164,6 +174,8 @@ export class Bridge implements LinkOwner {
     this.#relay.close(isForGood)
     this.#relay = null
     this.#tell('0')
+    // Nobody would ever change it again.
+    if (isForGood) this.#tell('')
   }
 
   /**
@@ -240,7 +252,7 @@ export class Bridge implements LinkOwner {
       (error: Error) => {
         if (this.#attempt !== attempt) return
         this.#attempt = null
-        this.#failed(error.message)
+        this.#failed(dialFailure(error))
       },
     )
   }
@@ -286,6 +298,8 @@ export class Bridge implements LinkOwner {
     this.#connections++
     this.#nextTryMs = null
     this.#connectedMs = environment.now()
+    if (this.#addressIndex === 0) this.#failbackMs = FAILBACK_MS
+    this.#isFailingBack = false
     const { name } = this.config
     const where = addressText(this.#address)
     const session = link.isFarPresent ? 'its session is there' : 'a new session there'
@@ -327,7 +341,7 @@ export class Bridge implements LinkOwner {
       this.#connect()
       return
     }
-    const isUnanswered = this.#state === 'connecting' && refusal === null && this.#manner.isPrivate
+    const isUnanswered = this.#state === 'connecting' && !link.hasAnswered && this.#manner.isPrivate
     this.#failed(
       isUnanswered ? `${why}, before it answered (some do so when they see a bridge: try_private false)` : why,
     )
@@ -390,6 +404,12 @@ export class Bridge implements LinkOwner {
       this.#log('error', 'bridge.failed', `Bridge ${config.name}: ${why}. It is not tried again (start_type once).`)
       return
     }
+    if (this.#isFailingBack) {
+      // It takes connections and does not accept: each try costs the connection that the bridge has elsewhere.
+      this.#isFailingBack = false
+      this.#failbackMs = Math.min(2 * this.#failbackMs, FAILBACK_MS_MAX)
+      this.#failbackAfterMs = environment.now() + this.#failbackMs
+    }
     const pauseMs = this.#pause.nextMs()
     environment.defer(() => this.#keepSession())
     this.#state = 'waiting'
@@ -441,7 +461,7 @@ export class Bridge implements LinkOwner {
 
   /** Tries to reach the first address, and moves the bridge back to it when that works. */
   #probeFirst(): void {
-    if (this.#probe !== null) return
+    if (this.#probe !== null || this.#parts.environment.now() < this.#failbackAfterMs) return
     const { environment } = this.#parts
     const { host, port } = this.config.addresses[0]!
     const probe = new AbortController()
@@ -460,6 +480,7 @@ export class Bridge implements LinkOwner {
         const where = addressText(this.config.addresses[0]!)
         this.#log('notice', 'bridge.failback', `Bridge ${this.config.name} moves back to ${where}.`)
         this.#isMoving = true
+        this.#isFailingBack = true
         this.#addressIndex = 0
         this.#link?.finish(`${where} is there again`)
       },
@@ -482,8 +503,8 @@ export class Bridge implements LinkOwner {
 
   // --- what it says of itself ---------------------------------------------------------------------------------------
 
-  /** Publishes the state at this broker. */
-  #tell(payload: '0' | '1'): void {
+  /** Publishes the state at this broker; '' deletes it. */
+  #tell(payload: '0' | '1' | ''): void {
     if (this.config.notifications !== 'none') this.#parts.publish(this.#notificationTopic, payload)
   }
 

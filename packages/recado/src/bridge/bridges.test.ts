@@ -171,6 +171,9 @@ test('another configuration closes, opens and changes bridges, and leaves the ot
   for (const topic of ['b', 'new', 'kept']) await inbox.until(`t/${topic} x`)
   assert.deepEqual([...inbox.seen].sort(), ['t/b x', 't/kept x', 't/new x'])
   assert.equal(near.inspect.session('local.edge.gone'), null)
+  // Nobody would change its state any more.
+  assert.equal(near.inspect.retainedMessage('$SYS/broker/connection/edge.gone/state'), null)
+  assert.notEqual(near.inspect.retainedMessage('$SYS/broker/connection/edge.kept/state'), null)
   // Lazy: at the next connection.
   bridges.take(configsOf(section('kept', 'other')))
   await near.publish({ topic: 't/kept', payload: 'still', qos: 1 })

@@ -145,6 +145,33 @@ test('topics have a direction, a QoS and prefixes', () => {
   assert.deepEqual(warnings, ['a.conf:6: topic stands already at a.conf:3; that one holds'])
 })
 
+test('a number that is out of its range, and another one taken for it, is told', () => {
+  const warnings: string[] = []
+  const text = [
+    'connection b',
+    'address hub',
+    'topic # out',
+    'keepalive_interval 1',
+    'idle_timeout 0',
+    'threshold 0 # none',
+    'bridge_max_packet_size -5',
+    'restart_timeout 0 99999',
+  ].join('\n')
+  const parsed = parseConfigFile('a.conf', { read: () => text, list: () => [] })
+  bridgesFrom(parsed.bridges, warnings, 'edge')
+  assert.deepEqual(
+    [...parsed.warnings, ...warnings],
+    [
+      'a.conf:4: keepalive_interval 1 is too small: 5 is taken',
+      'a.conf:5: idle_timeout 0 is too small: 1 is taken',
+      'a.conf:6: threshold 0 is too small: 1 is taken',
+      'a.conf:7: bridge_max_packet_size -5 is too small: 0 is taken',
+      'a.conf:8: restart_timeout 0 is not from 1 to 3600 seconds: 1 is taken',
+      'a.conf:8: restart_timeout 99999 is not from 1 to 3600 seconds: 3600 is taken',
+    ],
+  )
+})
+
 test('every fault of a section is told, with its line', () => {
   const text = [
     'connection b',

@@ -323,8 +323,15 @@ class Section {
       this.#fault(setting!, `must be whole numbers of seconds, not "${word}"`)
       return 0
     })
-    if (cap === undefined) return { kind: 'constant', seconds: Math.min(Math.max(first, 1), RESTART_SECONDS_MAX) }
-    const [baseSeconds, capSeconds] = [first, cap].map((each) => Math.min(Math.max(each, 1), RESTART_SECONDS_MAX))
+    const within = (seconds: number): number => {
+      const taken = Math.min(Math.max(seconds, 1), RESTART_SECONDS_MAX)
+      const what = `is not from 1 to ${RESTART_SECONDS_MAX} seconds: ${taken} is taken`
+      if (taken !== seconds)
+        this.#warnings.push(`${setting!.file}:${setting!.line}: restart_timeout ${seconds} ${what}`)
+      return taken
+    }
+    if (cap === undefined) return { kind: 'constant', seconds: within(first) }
+    const [baseSeconds, capSeconds] = [first, cap].map(within)
     if (cap < first) this.#fault(setting!, `has a cap of ${cap} seconds below its base of ${first}`)
     return { kind: 'jitter', baseSeconds: baseSeconds!, capSeconds: capSeconds!, stableSeconds: Math.max(stable, 0) }
   }

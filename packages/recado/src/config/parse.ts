@@ -78,6 +78,8 @@ export interface Setting {
   readonly value: Value
   /** Words after the value, which have no meaning; '' for none. */
   readonly ignored: string
+  /** Number as written where the least one is taken instead; absent otherwise. */
+  readonly raisedFrom?: string
   readonly file: string
   readonly line: number
 }
@@ -277,7 +279,9 @@ class Parser implements ParsedFile {
 
   /** Warns about an option without effect, unless it asks for what happens anyway. */
   #warnWithoutEffect(setting: Setting): void {
-    const { option, name, file, line } = setting
+    const { option, name, file, line, raisedFrom } = setting
+    if (raisedFrom !== undefined && option.scope === 'bridge')
+      this.warnings.push(`${file}:${line}: ${name} ${raisedFrom} is too small: ${String(setting.value)} is taken`)
     if (option.instead === undefined || String(setting.value) === option.default) return
     this.warnings.push(`${file}:${line}: ${name} has no effect: ${option.instead}`)
   }
@@ -342,8 +346,11 @@ function parseLine(line: string, file: string, number: number, isBelowBridge: bo
   const ignored = takesOneWord(option)
     ? withoutComment(text.split(/[ \t]+/)).slice(option.type === 'listener' ? 2 : 1)
     : []
-  return { option, name, value, ignored: ignored.join(' '), file, line: number }
+  const raised = option.raise && Number(word(text)) < (value as number) ? { raisedFrom: word(text) } : {}
+  return { option, name, value, ignored: ignored.join(' '), file, line: number, ...raised }
 }
+
+const word = (text: string): string => text.split(/[ \t]/, 1)[0]!
 
 /** Words before the first one that begins with `#`. */
 function withoutComment(words: readonly string[]): readonly string[] {
