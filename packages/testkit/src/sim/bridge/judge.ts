@@ -305,6 +305,10 @@ export class Ledger {
 
   /** Judges what is owed: everything has come to rest. */
   settled(): void {
+    for (const index of this.unsubscribed) {
+      const { name, remote } = this.#plan.bridges[index]!
+      this.#fail('loss', `${name} has not subscribed again at broker ${remote}, where its session was removed`)
+    }
     /** Messages that are missing, by topic and place, with the places on their ways. */
     const missing = new Map<string, { count: number; ways: Set<string>; example: Publication; arrival: Arrival }>()
     for (const publication of this.#publications) {
