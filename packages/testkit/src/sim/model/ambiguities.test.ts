@@ -10,6 +10,7 @@ import { handlePublish } from './flows.ts'
 import { findNew, findResent } from './look-alikes.ts'
 import { Model } from './model.ts'
 import { Expectation, ModelConnection, ModelSession, type Publication, type Subscription } from './state.ts'
+import { handleSubscribe } from './subscriptions.ts'
 import type { ConnectIn, PublishPacket, Version } from './types.ts'
 
 const PUBLISH: PublishPacket = {
@@ -168,5 +169,43 @@ test('what seems to have been published again may have been what a subscription 
     assert.equal(session.flight.get(1), isAlike ? retained : again)
     assert.equal(again.isOptional, isAlike, 'one of the two has come')
     assert.deepEqual(model.violations, [])
+  }
+})
+
+test('what a subscription is to get of what is retained goes on with the one that takes its place', () => {
+  const [asBefore, asNow] = ['7', '']
+  for (const [identifier, came] of [
+    [7, asBefore],
+    [0, asBefore],
+    [0, asNow],
+  ] as const) {
+    const { model, connect, publish, session } = world()
+    const connection = connect(5)
+    const publication = publish()
+    model.retained.set('t', [{ seq: 0, publication, by: publication, isPromised: true }])
+    const subscribe = (identifier: number, retainHandling: 0 | 2): void => {
+      model.seq++
+      const filter = { topicFilter: 't', qos: 1, noLocal: false, retainAsPublished: false, retainHandling } as const
+      handleSubscribe(model, connection, session, { type: 'SUBSCRIBE', packetId: 9, identifier, filters: [filter] })
+    }
+    const find = (identifiers: string, why: string[] = []): Expectation | null =>
+      findNew(
+        model,
+        connection,
+        session,
+        { ...PUBLISH, retain: true, identifiers: identifiers === '' ? [] : [Number(identifiers)] },
+        (_, text) => why.push(text),
+      )
+    subscribe(7, 0)
+    subscribe(identifier, 2)
+    assert.equal(find(came)?.identifiers, came)
+    const packet = { ...PUBLISH, retain: true, identifiers: came === '' ? [] : [7] }
+    connection.isConnackSent = true
+    model.send(connection, packet)
+    assert.deepEqual(model.violations, [])
+    // It comes once, whichever of the two it was.
+    const why: string[] = []
+    assert.equal(find(identifier === 7 ? '7' : came === asNow ? asBefore : asNow, why), null)
+    assert.equal(why.length, 1)
   }
 })

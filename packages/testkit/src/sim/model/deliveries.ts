@@ -9,7 +9,7 @@ import { isExpiryRight, isTooLate, toldExpiry } from './expiry.ts'
 import { findNew, findResent, giveBack } from './look-alikes.ts'
 import type { Model } from './model.ts'
 import { short } from './model.ts'
-import { hasOffer, identifiersOf, newOffers, offerOf } from './offers.ts'
+import { earlierOffer, identifiersOf, newOffers, offerOf } from './offers.ts'
 import { checkOrder } from './order.ts'
 import { checkRight, isWithheld } from './rights.ts'
 import {
@@ -96,7 +96,10 @@ export function deliver(model: Model, publication: Publication): Expectation[] {
       earlier.takenBy = null
     }
     for (const { session, subscription } of members) {
-      if (!hasOffer(group, session, subscription)) session.add(offerOf(model, group, session, subscription))
+      const offer = earlierOffer(group, session, subscription)
+      if (offer === undefined) session.add(offerOf(model, group, session, subscription))
+      // What comes once more, after a crash, may have to wait now, where it left or was dropped at once before.
+      else offer.mayWait ||= model.isReviewed(session.clientId)
     }
     model.cover(members.length > 1 ? 'deliver.shared' : 'deliver.shared-alone')
   }
@@ -297,6 +300,8 @@ function note(
     expectation.timesSent++
     expectation.begunSeq = model.seq
   }
+  for (const each of expectation.alternatives ?? [])
+    if (each !== expectation && each.progress === 'pending') each.progress = 'cancelled'
   expectation.wasSent = true
   expectation.sentSeq = model.seq
   expectation.sentMs = model.nowMs

@@ -12,17 +12,23 @@ export function newOffers(model: Model, group: GroupDue): Expectation[] {
     for (const subscription of session.liveSubscriptions) {
       if (subscription.shareName !== group.shareName || subscription.filter !== group.filter) continue
       if (session.isIdentified && !model.rights.mayReceive(session.clientId, group.publication.topic)) continue
-      if (!hasOffer(group, session, subscription)) offers.push(offerOf(model, group, session, subscription))
+      if (earlierOffer(group, session, subscription) === undefined)
+        offers.push(offerOf(model, group, session, subscription))
     }
   }
   return offers
 }
 
-export function hasOffer(group: GroupDue, session: ModelSession, subscription: Subscription): boolean {
+/** Finds what a member was offered before and may still get. */
+export function earlierOffer(
+  group: GroupDue,
+  session: ModelSession,
+  subscription: Subscription,
+): Expectation | undefined {
   const qos = Math.min(group.publication.qos, subscription.qos)
   const identifiers = identifiersOf([subscription])
   const retain = group.publication.retain && subscription.retainAsPublished
-  return group.publication.expectations.some(
+  return group.publication.expectations.find(
     (each) =>
       each.session === session &&
       each.group === group &&

@@ -120,13 +120,15 @@ export class Expectation {
   readonly retain: boolean
   readonly identifiers: string
   readonly group: GroupDue | null
-  /** The subscription that asked for a retained message. */
-  readonly forSubscription: Subscription | null
+  /** The subscription that asked for a retained message, or took the place of that one. */
+  forSubscription: Subscription | null
   /** The connection that it was made on. */
   readonly madeOn: ModelConnection | null
   readonly seq: number
   /** When a subscription asked for a retained message. */
   askedMs = 0
+  /** A retained message as each of the subscriptions wants it that took the place of each other: one of these comes. */
+  alternatives: Expectation[] | null = null
   progress: Progress = 'pending'
   /** Not owed: it may come or not. */
   isOptional = false

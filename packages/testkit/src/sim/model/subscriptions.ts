@@ -7,8 +7,8 @@ import { changesOfSubscription } from './changes.ts'
 import { deliverRetained } from './deliveries.ts'
 import { noteGivenUp } from './given-up.ts'
 import type { Model } from './model.ts'
-import { newOffers } from './offers.ts'
-import type { GroupDue, ModelConnection, ModelSession, Subscription } from './state.ts'
+import { identifiersOf, newOffers } from './offers.ts'
+import { Expectation, type GroupDue, type ModelConnection, type ModelSession, type Subscription } from './state.ts'
 import { isFilter, matchesFilter, sharedParts } from './topics.ts'
 import type { FilterIn, QoS, SubscribeIn, UnsubscribeIn } from './types.ts'
 
@@ -97,6 +97,8 @@ function enter(
   model.cover(`subscribe.retain-handling-${retainHandling}`)
   const share = sharedParts(topicFilter)
   const old = session.liveSubscriptions.find((subscription) => subscription.topicFilter === topicFilter)
+  const wantsThem = share === null && (retainHandling === 0 || (retainHandling === 1 && old === undefined))
+  const left = old === undefined || wantsThem ? [] : leftOf(session, old)
   if (old !== undefined) {
     model.cover('subscribe.replaced')
     endSubscription(model, session, old)
@@ -114,11 +116,53 @@ function enter(
     toSeq: Number.POSITIVE_INFINITY,
     isEndPromised: false,
   }
-  const wantsThem = share === null && (retainHandling === 0 || (retainHandling === 1 && old === undefined))
   const sendsThem = wantsThem && [...model.retained.keys()].some((topic) => matchesFilter(topicFilter, topic))
   model.onChange(session, changesOfSubscription(old, subscription, session.liveSubscriptions, sendsThem, model.topics))
   session.subscriptions.push(subscription)
+  for (const each of left) inherit(model, session, each, subscription)
   return { subscription, old, wantsThem }
+}
+
+/** A retained message that a subscription has asked for and that has not been sent. */
+interface Left {
+  readonly expectation: Expectation
+  readonly isOptional: boolean
+}
+
+function leftOf({ expectations }: ModelSession, subscription: Subscription): Left[] {
+  const left: Left[] = []
+  for (const list of expectations.values())
+    for (const expectation of list)
+      if (expectation.forSubscription === subscription && expectation.progress === 'pending')
+        left.push({ expectation, isOptional: expectation.isOptional })
+  return left
+}
+
+/**
+ * A subscription that takes the place of another one, and does not ask for retained messages, gets those that are still
+ * to come: no message is lost by that. [MQTT-3.8.4-4] One that is on its way comes as the earlier one had asked for it.
+ */
+function inherit(
+  model: Model,
+  session: ModelSession,
+  { expectation, isOptional }: Left,
+  subscription: Subscription,
+): void {
+  const { publication, askedMs, mayWait } = expectation
+  const qos = Math.min(publication.qos, subscription.qos) as QoS
+  const identifiers = identifiersOf([subscription])
+  if (expectation.qos === qos && expectation.identifiers === identifiers) {
+    expectation.forSubscription = subscription
+    expectation.isOptional = isOptional
+    return
+  }
+  model.cover('retained.inherited')
+  const next = new Expectation(publication, session, qos, true, identifiers, model.seq, null, subscription)
+  Object.assign(next, { isOptional, askedMs, mayWait })
+  expectation.alternatives ??= [expectation]
+  next.alternatives = expectation.alternatives
+  next.alternatives.push(next)
+  session.add(next)
 }
 
 /**

@@ -338,6 +338,13 @@ export const coreMutants: readonly Mutant[] = [
     'retainHandling === 0 || !session.subscriptions.has(topicFilter)',
     'true',
   ),
+  mutant(
+    'a subscription that is replaced takes its retained messages with it',
+    'broker',
+    'makeSubscription',
+    'before.successor = entry;',
+    ';',
+  ),
 
   // --- Wills
   mutant('Wills are dropped', 'broker', 'Wills.#publish', 'this.#intake.accept(message', 'void (message'),
