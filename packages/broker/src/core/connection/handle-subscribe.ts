@@ -280,7 +280,7 @@ function makeSubscription(
   const retained = wantsRetained ? connection.parts.retained.walk(topicFilter) : null
   if (retained !== null) made.push({ entry, retained })
   // No message is lost because a subscription is replaced. [MQTT-3.8.4-4]
-  else if (before !== undefined && !wantsRetained) before.successor = entry
+  else if (before !== undefined && !wantsRetained) connection.session!.goOnWithRetained(before, entry)
   return qos
 }
 

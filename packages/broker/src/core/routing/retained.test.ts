@@ -116,6 +116,24 @@ describe('Retain Handling', () => {
     }
   })
 
+  test('a client that subscribes again and again has one list of retained messages to come for each filter', () => {
+    for (const retainHandling of [0, 1, 2] as const) {
+      const world = new World()
+      const a = world.client('a')
+      a.connected({ keepAliveSeconds: 0, properties: { receiveMaximum: 1 } })
+      for (const topic of ['t/1', 't/2']) retain(world, topic, 'x', 1)
+      a.subscribe('t/#', { qos: 1, retainHandling: 0 })
+      a.takePublish()
+      const session = world.core.sessions.get('a')!
+      for (let i = 0; i < 100; i++) {
+        const before = session.subscriptions.get('t/#')!
+        a.subscribe('t/#', { qos: 1, retainHandling })
+        assert.equal(before.successor, null, 'nothing keeps those that were replaced')
+        assert.equal(session.retainedWalks, 1)
+      }
+    }
+  })
+
   test('2 never sends [MQTT-3.3.1-11]', () => {
     const { world, a } = one()
     retain(world, 't', 'x')

@@ -67,7 +67,7 @@ export class SubscriptionEntry {
   isSum = false
   /** Sum of the overlapping subscriptions without No Local, where others of this sum have it; null elsewhere. */
   withoutNoLocal: SubscriptionEntry | null = null
-  /** Subscription that took its place and did not ask for retained messages: those on their way go on with it. */
+  /** Subscription that took its place, and gets the retained messages that it had asked for, before these were on their way. */
   successor: SubscriptionEntry | null = null
 
   constructor(subscriber: Subscriber, options: SubscriptionOptions) {

@@ -2,7 +2,7 @@
  * Retained messages on their way to the new subscriptions of one session, given out as its client takes them.
  *
  * `Session` has one, and calls `advance` when nothing else waits to be sent. The invariant: a bounded number of topics is looked at in a turn, the
- * others are served before it goes on.
+ * others are served before it goes on. There is at most one feed for each Topic Filter, so subscribing again and again takes no memory.
  *
  * Source: MQTT 5.0 section 3.3.1.3. [MQTT-3.1.1:3.3.1-6]
  */
@@ -30,7 +30,8 @@ const RETAINED_LOOKS = 500
 
 interface RetainedFeed {
   readonly walk: RetainedWalk
-  readonly subscription: SubscriptionEntry
+  /** The subscription that asked for them, or the one that has taken its place. */
+  subscription: SubscriptionEntry
   /** Found, and not yet taken. */
   found: Message | null
 }
@@ -38,8 +39,8 @@ interface RetainedFeed {
 export class RetainedFeeds {
   readonly #context: Context
   readonly #session: RetainedTaker
-  #feeds: RetainedFeed[] = []
-  #next = 0
+  /** Feeds by Topic Filter, in the order in which they are served. */
+  readonly #feeds: Map<string, RetainedFeed> = new Map()
   /** Looks that are left in the turn `#turn`. */
   #looksLeft = 0
   #turn = 0
@@ -49,63 +50,73 @@ export class RetainedFeeds {
     this.#session = session
   }
 
-  /** New subscriptions that have not had all. */
+  /** Number of new subscriptions that have not had all. */
   get length(): number {
-    return this.#feeds.length - this.#next
+    return this.#feeds.size
   }
 
-  push(walk: RetainedWalk, subscription: SubscriptionEntry): void {
-    this.#feeds.push({ walk, subscription, found: null })
+  push(walk: RetainedWalk, asking: SubscriptionEntry): void {
+    // It may have been replaced while its SUBACK waited for the disk.
+    const subscription = asking.latest
+    const { topicFilter } = subscription
+    // An earlier subscription to this Topic Filter has been replaced by one that asked for all of them again.
+    this.#feeds.delete(topicFilter)
+    this.#feeds.set(topicFilter, { walk, subscription, found: null })
+  }
+
+  /** A subscription takes the place of another one and does not ask: it gets what is still to come. [MQTT-3.8.4-4] */
+  replace(before: SubscriptionEntry, subscription: SubscriptionEntry): void {
+    const feed = this.#feeds.get(before.topicFilter)
+    if (feed?.subscription === before) feed.subscription = subscription
+    else before.successor = subscription
   }
 
   clear(): void {
-    this.#feeds = []
-    this.#next = 0
+    this.#feeds.clear()
   }
 
   advance(connection: Outlet): void {
-    try {
-      this.#feed(connection)
-    } catch (error) {
-      // One that throws does so no more: it must not keep its client away for good.
-      this.#next++
-      throw error
+    for (const [topicFilter, feed] of this.#feeds) {
+      let isDone = true
+      try {
+        // One that throws does so no more: it must not keep its client away for good.
+        isDone = this.#feed(connection, feed)
+      } finally {
+        if (isDone) this.#feeds.delete(topicFilter)
+      }
+      if (!isDone) return
     }
   }
 
-  #feed(connection: Outlet): void {
+  /** Gives out what the client takes now. Returns false when some are left. */
+  #feed(connection: Outlet, feed: RetainedFeed): boolean {
     const { turn } = this.#context
     const session = this.#session
+    const { walk, subscription } = feed
     if (this.#turn !== turn.number) {
       this.#turn = turn.number
       this.#looksLeft = RETAINED_LOOKS
     }
-    while (this.#next < this.#feeds.length) {
-      const feed = this.#feeds[this.#next]!
-      const { walk } = feed
-      const subscription = feed.subscription.latest
-      const isWanted = session.subscriptions.get(subscription.topicFilter) === subscription
-      while (isWanted && (feed.found !== null || !walk.isDone)) {
-        if (this.#looksLeft <= 0) {
-          turn.add(connection)
-          return
-        }
-        const before = walk.looks
-        feed.found ??= walk.next(this.#looksLeft, turn.nowMs)
-        this.#looksLeft -= walk.looks - before
-        const message = feed.found
-        if (message === null) continue
-        const qos = session.qosOf(message, subscription)
-        if (!session.makesWayForRetained(connection, qos)) return
-        feed.found = null
-        // One that has been replaced since then has been delivered as an ordinary message.
-        if (!message.isRetained || message.isExpired(turn.nowMs)) continue
-        if (!this.#mayReceive(message)) continue
-        session.offerRetained(message, qos, subscription)
+    const isWanted = session.subscriptions.get(subscription.topicFilter) === subscription
+    while (isWanted && (feed.found !== null || !walk.isDone)) {
+      if (this.#looksLeft <= 0) {
+        turn.add(connection)
+        return false
       }
-      this.#next++
+      const before = walk.looks
+      feed.found ??= walk.next(this.#looksLeft, turn.nowMs)
+      this.#looksLeft -= walk.looks - before
+      const message = feed.found
+      if (message === null) continue
+      const qos = session.qosOf(message, subscription)
+      if (!session.makesWayForRetained(connection, qos)) return false
+      feed.found = null
+      // One that has been replaced since then has been delivered as an ordinary message.
+      if (!message.isRetained || message.isExpired(turn.nowMs)) continue
+      if (!this.#mayReceive(message)) continue
+      session.offerRetained(message, qos, subscription)
     }
-    this.clear()
+    return true
   }
 
   #mayReceive({ topic, source }: Message): boolean {

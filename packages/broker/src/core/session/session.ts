@@ -226,6 +226,11 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     this.advance()
   }
 
+  /** A subscription takes the place of another one without asking for retained messages: those of that one go on. */
+  goOnWithRetained(before: SubscriptionEntry, subscription: SubscriptionEntry): void {
+    this.#feeds.replace(before, subscription)
+  }
+
   #offer(
     message: Message,
     qos: QoS,

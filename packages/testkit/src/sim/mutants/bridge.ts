@@ -206,7 +206,7 @@ export const bridgeMutants: readonly Mutant[] = [
     'retained messages of a subscription that is replaced do not come',
     'broker',
     'makeSubscription',
-    'before.successor = entry;',
+    'connection.session.goOnWithRetained(before, entry);',
     '{}',
   ),
   mutant(

@@ -342,7 +342,7 @@ export const coreMutants: readonly Mutant[] = [
     'a subscription that is replaced takes its retained messages with it',
     'broker',
     'makeSubscription',
-    'before.successor = entry;',
+    'connection.session.goOnWithRetained(before, entry);',
     ';',
   ),
 
