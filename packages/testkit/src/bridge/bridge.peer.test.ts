@@ -11,7 +11,8 @@ import { skipWithoutSites } from './sites.ts'
 
 const skip = skipWithoutSites() || skipWithout('mosquitto')
 
-describe('a bridge between two brokers on a line that fails', { skip, timeout: 600_000 }, () => {
+// At once: a bridge waits most of its time, for a line that is out or for its next attempt.
+describe('a bridge between two brokers on a line that fails', { skip, timeout: 600_000, concurrency: true }, () => {
   for (const [name, version] of [
     ['3.1.1', 4],
     ['5.0', 5],

@@ -72,7 +72,7 @@ for (const [suite, version, names] of short) {
       const results = await runCases({
         workspace,
         cases,
-        jobs: 4,
+        jobs: 2,
         limitSeconds: 90,
         onResult: () => {},
         isSurprise: (name, isPassed) => isSurprise(suite, version, name, isPassed),

@@ -94,7 +94,7 @@ const nameOf = ({ clientId, username }: Login): string => `${clientId} as ${user
 async function answersOf(kind: BrokerKind, folder: string, acl: string): Promise<Record<string, unknown>> {
   const path = join(folder, `acl-${kind}`)
   writeFileSync(path, acl)
-  const broker = await startBroker(kind, { config: [`acl_file ${path}`] })
+  const broker = await startBroker(kind, { config: [`acl_file ${path}`], inProcess: true })
   const clients: SocketClient[] = []
   const open = async ({ clientId, username }: Login): Promise<SocketClient> => {
     const client = await SocketClient.connect(broker, { clientId, ...(username === undefined ? {} : { username }) })

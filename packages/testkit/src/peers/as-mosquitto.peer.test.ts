@@ -145,7 +145,11 @@ for (const [key, group] of groups) {
       const config = key === '' ? [] : key.replaceAll('FOLDER', folder).split('\n')
       brokers = [
         await startBroker('mosquitto', { config: ['user root', ...config] }),
-        await startBroker('recado', { config, args: ['--as-mosquitto', '2.0'] }),
+        await startBroker('recado', {
+          config: ['user root', ...config],
+          args: ['--as-mosquitto', '2.0'],
+          inProcess: true,
+        }),
       ]
     })
     after(async () => {

@@ -49,7 +49,7 @@ async function runCtrl(args: readonly string[]): Promise<{ code: number | null; 
 
 function startWith(context: TestContext, kind: BrokerKind, path: string): Promise<RunningBroker> {
   const config = [`plugin ${peerPath('mosquitto_dynamic_security')}`, `plugin_opt_config_file ${path}`]
-  return startBroker(kind, { config }).then((broker) => {
+  return startBroker(kind, { config, inProcess: true }).then((broker) => {
     context.after(() => broker.stop())
     return broker
   })

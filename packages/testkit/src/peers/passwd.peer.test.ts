@@ -13,6 +13,7 @@ import type { ProtocolVersion } from '@recado/protocol'
 import { type BrokerKind, type RunningBroker, startBroker } from './broker.ts'
 import { run } from './child.ts'
 import { findPeer, skipWithout } from './find.ts'
+import { runOwn } from './own-broker.ts'
 import { testTimeoutMs } from './stage.ts'
 
 const skip = skipWithout('mosquitto')
@@ -29,7 +30,7 @@ function folderFor(context: TestContext): string {
 
 type Tool = (...argv: string[]) => Promise<unknown>
 const mosquittoPasswd: Tool = (...argv) => run('mosquitto_passwd', argv)
-const recadoPasswd: Tool = (...argv) => run(process.execPath, [recado, 'passwd', ...argv])
+const recadoPasswd: Tool = (...argv) => runOwn('passwd', ...argv)
 
 async function brokerWith(
   context: TestContext,
@@ -38,7 +39,7 @@ async function brokerWith(
   ...config: string[]
 ): Promise<RunningBroker> {
   chmodSync(path, 0o644)
-  const broker = await startBroker(kind, { config: [`password_file ${path}`, ...config] })
+  const broker = await startBroker(kind, { config: [`password_file ${path}`, ...config], inProcess: true })
   context.after(() => broker.stop())
   return broker
 }

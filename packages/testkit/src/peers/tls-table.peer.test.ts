@@ -238,7 +238,7 @@ async function measure(kind: BrokerKind, folder: string): Promise<Row[]> {
     if (kind === 'mosquitto' && process.getuid?.() === 0) config.push('user root')
     let broker: RunningBroker | null = null
     try {
-      broker = await startBroker(kind, { config })
+      broker = await startBroker(kind, { config, inProcess: true })
     } catch (error) {
       if (!/did not start/.test((error as Error).message) || !startsNot) throw error
     }

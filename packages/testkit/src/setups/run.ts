@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { accepts, freePort } from '@recado/client/testing'
 import { Child } from '../peers/child.ts'
 import { boundMs } from '../peers/inbox.ts'
+import { OwnBroker } from '../peers/own-broker.ts'
 import type { Door } from './door.ts'
 import { type Observations, probe } from './prober.ts'
 import { anybody, authorityCertificate, type Setup } from './setup.ts'
@@ -60,10 +61,8 @@ async function observeIn(folder: string, setup: Setup, program: string | null): 
   }
   const options = ['-c', join(folder, 'mosquitto.conf'), ...(setup.arguments ?? []).map(filled)]
   const child =
-    program === null
-      ? new Child(process.execPath, [recadoBin, ...options, '--data', join(folder, 'recado')])
-      : new Child(program, options)
-  child.endInput()
+    program === null ? oursWith([...options, '--data', join(folder, 'recado')], setup) : new Child(program, options)
+  if (child instanceof Child) child.endInput()
   try {
     const code = await startOf(child, Object.values(doors))
     if (code === 0) throw new Error('the broker ended by itself')
@@ -80,8 +79,17 @@ async function observeIn(folder: string, setup: Setup, program: string | null): 
   }
 }
 
+/** Ours, in this process unless it is to become another user: that would be the whole process. */
+function oursWith(argv: readonly string[], { lines, files }: Setup): Child | OwnBroker {
+  const included = Object.entries(files ?? {}).flatMap(([name, text]) =>
+    name.endsWith('.conf') ? text.split('\n') : [],
+  )
+  const isProcess = [...lines, ...included].some((line) => /^user (?!root$)/.test(line))
+  return isProcess ? new Child(process.execPath, [recadoBin, ...argv]) : new OwnBroker(argv)
+}
+
 /** Resolves with null when all ports accept, with the exit code when it ends before. */
-async function startOf(child: Child, doors: readonly Door[]): Promise<number | null> {
+async function startOf(child: Child | OwnBroker, doors: readonly Door[]): Promise<number | null> {
   const deadline = Date.now() + boundMs
   for (const { port } of doors) {
     while (port !== 0 && !(await accepts(port))) {

@@ -115,7 +115,7 @@ export const bridgeOptions: readonly Option[] = [
   }),
   bridge('bridge_sas_ttl', 'integer', '3600', 'Lifetime of such a password; it is renewed before it expires.', {
     unit: 'seconds',
-    min: 120,
+    min: 30,
     max: 31_536_000,
   }),
   bridge('bridge_rate', 'integer', '0', 'Messages a second to the remote broker, the others wait; 0 for no limit.', {
