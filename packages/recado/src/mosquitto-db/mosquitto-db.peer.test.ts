@@ -351,14 +351,14 @@ test(
       if (code === 0 && /is damaged/.test(err)) partial++
     }
     // Several at once: an import waits for the disk most of its time.
-    const places = Array.from({ length: Math.ceil((whole.length - 1) / 13) }, (_, i) => 1 + 13 * i)
+    const places = Array.from({ length: Math.ceil((whole.length - 1) / 29) }, (_, i) => 1 + 29 * i)
     while (places.length > 0) {
       const some = places.splice(0, 4)
       await Promise.all(
         some.flatMap((at) => (['cut', 'flip', 'zeros'] as const).map((kind) => importDamaged(kind, at))),
       )
     }
-    assert.ok(partial > 50)
+    assert.ok(partial > 25)
     const start = join(folder, 'start')
     mkdirSync(start)
     writeFileSync(join(start, 'mosquitto.db'), Buffer.alloc(4096))
