@@ -7,10 +7,13 @@
  * (RECADO_TEST_INSTALL=0 forbids it); otherwise their tests are skipped, each with its reason. With CI=true a missing
  * peer is a failure.
  *
- * Every test file of every package runs in one `node --test`, so that its summary is the last thing printed.
+ * Every test file of every package runs in one run of Node's runner, so that its summary is the last thing printed.
+ * RECADO_TEST_TIMES=FILE writes there how many seconds each outermost test took.
  */
 import './lib/check-node.mjs'
 import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ensureBuilt, ensureInstalled, filesBelow, root, run, runTool, ToolError } from './lib/workspace.mjs'
 
@@ -74,6 +77,25 @@ function setUpPeers() {
   if (missing.length > 0 && ci) throw new ToolError('CI=true asks for all peers.')
 }
 
+/** Parts of paths of the files that take longest, in this order: begun last, they would run beside nothing. */
+const LONGEST = [
+  ...['packaging/deb', 'sim/sim.test', 'tools/pack.test', 'tools/tidy/tidy.test', 'mosquitto-suite.peer'],
+  ...['browser/site.peer', 'examples/aws', 'walk.peer', 'setups.peer', 'clients.peer', 'paho', 'bridge/bridge'],
+  ...['crash/', 'fuzz.test', 'wire-cost.peer', 'mosquitto-commands.peer', 'chromium.peer', 'attack/', '.peer.test'],
+]
+
+/** Returns the files in the order in which they are begun: the longest first, the short ones, which fill gaps, last. */
+function inOrder(files) {
+  const rank = (file) => {
+    const index = LONGEST.findIndex((part) => file.includes(part))
+    return index < 0 ? LONGEST.length : index
+  }
+  return files
+    .map((file) => [rank(file), file])
+    .sort(([a], [b]) => a - b)
+    .map(([, file]) => file)
+}
+
 /** Compiled test files. Listed from the sources, so that files of a deleted source in dist/ do not run. */
 function testFiles() {
   const compiled = filesBelow('packages')
@@ -101,11 +123,21 @@ await runTool(async () => {
   const files = testFiles()
   if (files.length === 0) throw new ToolError(`No test file matches ${filters.join(' ')}.`)
   // Node 20 calls its mocked timers experimental; the output of tests that pass is only about tests.
-  const quiet = ['--disable-warning=ExperimentalWarning']
-  const limits = ['--test-concurrency=2', `--test-timeout=${unitOnly ? 120_000 : 900_000}`]
-  const result = spawnSync(process.execPath, [...quiet, '--test', '--test-reporter=spec', ...limits, ...files], {
-    cwd: root,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  })
-  process.exitCode = result.status ?? 1
+  const quiet = '--disable-warning=ExperimentalWarning'
+  const timeout = unitOnly ? 120_000 : 900_000
+  // Tests with other programs wait half of their time: two processors are busy with three of them.
+  const concurrency = unitOnly ? 2 : 3
+  const runner = [join(root, 'tools', 'lib', 'run-tests.mjs'), String(concurrency), String(timeout)]
+  // What several files build alike, a Debian package, is built once a run (packaging/lib/once.mjs).
+  const shared = mkdtempSync(join(tmpdir(), 'recado-test-run-'))
+  try {
+    const result = spawnSync(process.execPath, [quiet, `--test-timeout=${timeout}`, ...runner, ...inOrder(files)], {
+      cwd: root,
+      env: { ...process.env, RECADO_TEST_SHARED: shared },
+      stdio: ['ignore', 'inherit', 'inherit'],
+    })
+    process.exitCode = result.status ?? 1
+  } finally {
+    rmSync(shared, { recursive: true, force: true })
+  }
 })

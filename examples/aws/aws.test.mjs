@@ -14,9 +14,9 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { findPeer, skipWithout } from '@recado/testkit'
-import { buildDeb } from '../../packaging/deb/build.mjs'
 import { ownArchitecture } from '../../packaging/lib/architectures.mjs'
 import { canLayer, runInLayer } from '../../packaging/lib/layer.mjs'
+import { debForTests } from '../../packaging/lib/once.mjs'
 import { installNeeded, root, run } from '../../tools/lib/workspace.mjs'
 
 const here = import.meta.dirname
@@ -273,7 +273,7 @@ const trySkip =
 test('the user data makes a broker of a fresh machine, and of the next one with the same volume', {
   skip: trySkip,
 }, async () => {
-  const deb = await buildDeb(ownArchitecture, scratch, true)
+  const deb = await debForTests(scratch)
   const template = synthesize('broker', { deb, ...ZONE })
   made = template
   const script = join(scratch, 'cloud-init')

@@ -13,7 +13,7 @@ import { after, before, test } from 'node:test'
 import { findPeer } from '@recado/testkit'
 import { ownArchitecture } from '../lib/architectures.mjs'
 import { canLayer } from '../lib/layer.mjs'
-import { buildDeb } from './build.mjs'
+import { debForTests } from '../lib/once.mjs'
 import { successor, tryIn } from './try.mjs'
 
 const isDebian = process.platform === 'linux' && spawnSync('dpkg-deb', ['--version']).status === 0
@@ -25,7 +25,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'recado-deb-test-'))
 let deb = ''
 
 before(async () => {
-  if (skip === false) deb = await buildDeb(ownArchitecture, scratch, true)
+  if (skip === false) deb = await debForTests(scratch)
 })
 after(() => rmSync(scratch, { recursive: true, force: true }))
 
