@@ -160,7 +160,7 @@ test('kill -9 during compaction leaves a whole file', { timeout: 60_000 }, async
   assert.deepEqual(readdirSync(path).sort(), ['recado.mdb', 'recado.mdb-lock'])
 })
 
-test('a folder that another process uses is refused by pid and name', { timeout: 20_000 }, async (t) => {
+test('a folder that another process uses is refused by pid and name', { timeout: 120_000 }, async (t) => {
   const path = newFolder(t)
   const child = start(t, 'hold', path)
   await child.line(/open/)
@@ -177,7 +177,7 @@ test('a folder that another process uses is refused by pid and name', { timeout:
   await (await openLmdbStore({ path, onQuarantine: () => assert.fail() })).close()
 })
 
-test('a folder whose user was killed and is a zombie is free', { timeout: 20_000, skip: !isLinux }, async (t) => {
+test('a folder whose user was killed and is a zombie is free', { timeout: 120_000, skip: !isLinux }, async (t) => {
   const path = newFolder(t)
   // A parent that does not ask how its children end, as process 1 of a container may be.
   const command = `'${process.execPath}' '${childPath}' hold '${path}' & echo $! >'${path}/child'; exec sleep 60`
@@ -191,7 +191,7 @@ test('a folder whose user was killed and is a zombie is free', { timeout: 20_000
   await (await openLmdbStore({ path, onQuarantine: () => assert.fail() })).close()
 })
 
-test('a folder that a process of another container uses is refused', { timeout: 20_000, skip: !isLinux }, async (t) => {
+test('a folder that a process of another container uses is refused', { timeout: 120_000, skip: !isLinux }, async (t) => {
   const path = newFolder(t)
   const child = start(t, 'write', path)
   await child.line(/^\d/)
@@ -325,7 +325,7 @@ test('a full disk fails the batch, keeps what was done, and goes on when there i
 })
 
 test('a disk that is full at the first start is an error that says so, and no obstacle later', {
-  timeout: 20_000,
+  timeout: 120_000,
 }, async (t) => {
   const mount = isRoot && isLinux ? mountTmpfs(t, 'size=64k') : null
   if (mount === null) return t.skip('only root can mount a small file system')
@@ -343,7 +343,7 @@ test('a disk that is full at the first start is an error that says so, and no ob
 })
 
 test('a file that may not grow fails the batch like any other error of the disk', {
-  timeout: 20_000,
+  timeout: 120_000,
   skip: !isLinux,
 }, async (t) => {
   const path = newFolder(t)
@@ -382,7 +382,7 @@ test('a file that may not grow fails the batch like any other error of the disk'
   await store.close()
 })
 
-test('a folder on a read-only file system is refused with what to do', { timeout: 20_000 }, async (t) => {
+test('a folder on a read-only file system is refused with what to do', { timeout: 120_000 }, async (t) => {
   const mount = isRoot && isLinux ? mountTmpfs(t, 'size=4m') : null
   if (mount === null) return t.skip('only root can mount a read-only file system')
   const path = join(mount, 'data')

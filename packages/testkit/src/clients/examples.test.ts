@@ -28,7 +28,7 @@ suite('examples', () => {
       assert.ok(expected !== undefined, 'there is no "// Prints:" at its end')
       const { stdout, stderr } = await promisify(execFile)(process.execPath, [folder(`dist/${name}.js`)], {
         env: { ...process.env, MQTT_URL: url },
-        timeout: 50_000,
+        timeout: 120_000,
       })
       assert.equal(stderr, '')
       assert.equal(stdout, expected.replace(/^\/\/ ?/gm, ''))

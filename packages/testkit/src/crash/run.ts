@@ -84,9 +84,12 @@ const TICK_MS = 2
 /** Largest number of messages of one publisher in one round: bounds the queues of absent subscribers. */
 const BUDGET = 250
 const SETTLE_ROUNDS = 25
-/** Times in milliseconds after which settling is over: without any message, and in all. */
-const QUIET_MS = 3_000
-const SETTLE_MS = 60_000
+/**
+ * Times in milliseconds after which settling is over: without any message, and in all. A run that is to show a loss
+ * waits for it the shorter time; elsewhere only a machine that stands still waits as long.
+ */
+const QUIET_MS = { losing: 3_000, others: 30_000 } as const
+const SETTLE_MS = 180_000
 
 /** Topics `crash/P/qQ/N`: publisher, QoS, and number among its topics at that QoS. */
 const topicsOf = (publisher: number): [topic: string, qos: 1 | 2][] => [
@@ -314,6 +317,8 @@ class CrashRun implements ClientEvents {
     // A 3.1.1 client without an answer while the disk failed sends again when it comes back
     if (this.#power !== null) for (const publisher of this.#publishers) publisher.dropConnection()
     const deadline = Date.now() + SETTLE_MS
+    const { broker, keepsData = true } = this.#options
+    const quietMs = broker === 'mosquitto' || !keepsData ? QUIET_MS.losing : QUIET_MS.others
     let progress = ''
     let quietSince = Date.now()
     while (Date.now() < deadline) {
@@ -323,7 +328,7 @@ class CrashRun implements ClientEvents {
       if (unacknowledged === 0 && missing === 0 && missingWills === 0) break
       const now = `${unacknowledged} ${missing} ${missingWills}`
       if (now !== progress) quietSince = Date.now()
-      else if (Date.now() - quietSince > QUIET_MS) break
+      else if (Date.now() - quietSince > quietMs) break
       progress = now
       await after(20)
     }

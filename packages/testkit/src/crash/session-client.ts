@@ -21,7 +21,7 @@ import type { Random } from '../random.ts'
 
 const RETRY_MS = 15
 /** Time in milliseconds without an answer to CONNECT after which the broker counts as hanging. */
-const CONNACK_MS = 10_000
+const CONNACK_MS = 60_000
 export const SESSION_EXPIRY_NEVER = 0xffff_ffff
 
 /** A port of 127.0.0.1, or of another host. */
