@@ -124,7 +124,7 @@ await runTool(async () => {
   if (files.length === 0) throw new ToolError(`No test file matches ${filters.join(' ')}.`)
   // Node 20 calls its mocked timers experimental; the output of tests that pass is only about tests.
   const quiet = '--disable-warning=ExperimentalWarning'
-  const timeout = unitOnly ? 120_000 : 900_000
+  const timeout = unitOnly ? 600_000 : 900_000
   // Tests with other programs wait half of their time: two processors are busy with three of them.
   const concurrency = unitOnly ? 2 : 3
   const runner = [join(root, 'tools', 'lib', 'run-tests.mjs'), String(concurrency), String(timeout)]

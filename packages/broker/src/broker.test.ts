@@ -410,7 +410,7 @@ describe('close', () => {
   })
 
   test('a client that has had its DISCONNECT and keeps its socket open is not waited for', {
-    timeout: 60_000,
+    timeout: 300_000,
   }, async () => {
     const broker = createBroker()
     const address = await broker.listen({ port: 0 })
@@ -424,7 +424,7 @@ describe('close', () => {
     open.destroy()
   })
 
-  test('a client that has yet to read is waited for', { timeout: 60_000 }, async () => {
+  test('a client that has yet to read is waited for', { timeout: 300_000 }, async () => {
     const broker = createBroker()
     const address = await broker.listen({ port: 0 })
     const a = await SocketClient.connect(address)

@@ -356,7 +356,7 @@ function assertTyped(error: unknown): void {
 }
 
 test('whatever a server does, every promise settles, with typed errors, and no timer is left (200 seeds)', {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   for (let seed = 1; seed <= 200; seed++) {
     const chaos = new Chaos(seed, seed % 3 === 0 ? 4 : 5)

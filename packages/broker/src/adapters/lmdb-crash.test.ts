@@ -112,7 +112,7 @@ async function checkAfterKill(path: string, reported: number): Promise<number> {
 
 const reportedBy = (child: Child): number => Number(child.lines.findLast((line) => /^\d+$/.test(line)) ?? 0)
 
-test('kill -9 during heavy writes loses nothing that was done', { timeout: 60_000 }, async (t) => {
+test('kill -9 during heavy writes loses nothing that was done', { timeout: 300_000 }, async (t) => {
   const path = newFolder(t)
   const random = seeded(1)
   let before = 0
@@ -128,7 +128,7 @@ test('kill -9 during heavy writes loses nothing that was done', { timeout: 60_00
   }
 })
 
-test('kill -9 during start-up never harms the next one', { timeout: 60_000 }, async (t) => {
+test('kill -9 during start-up never harms the next one', { timeout: 300_000 }, async (t) => {
   const path = newFolder(t)
   const random = seeded(2)
   let reported = 0
@@ -143,7 +143,7 @@ test('kill -9 during start-up never harms the next one', { timeout: 60_000 }, as
   await checkAfterKill(path, reported)
 })
 
-test('kill -9 during compaction leaves a whole file', { timeout: 60_000 }, async (t) => {
+test('kill -9 during compaction leaves a whole file', { timeout: 300_000 }, async (t) => {
   const path = newFolder(t)
   const writer = start(t, 'write', path)
   await writer.line(/^\d{5}/)
@@ -160,7 +160,7 @@ test('kill -9 during compaction leaves a whole file', { timeout: 60_000 }, async
   assert.deepEqual(readdirSync(path).sort(), ['recado.mdb', 'recado.mdb-lock'])
 })
 
-test('a folder that another process uses is refused by pid and name', { timeout: 120_000 }, async (t) => {
+test('a folder that another process uses is refused by pid and name', { timeout: 300_000 }, async (t) => {
   const path = newFolder(t)
   const child = start(t, 'hold', path)
   await child.line(/open/)
@@ -177,7 +177,7 @@ test('a folder that another process uses is refused by pid and name', { timeout:
   await (await openLmdbStore({ path, onQuarantine: () => assert.fail() })).close()
 })
 
-test('a folder whose user was killed and is a zombie is free', { timeout: 120_000, skip: !isLinux }, async (t) => {
+test('a folder whose user was killed and is a zombie is free', { timeout: 300_000, skip: !isLinux }, async (t) => {
   const path = newFolder(t)
   // A parent that does not ask how its children end, as process 1 of a container may be.
   const command = `'${process.execPath}' '${childPath}' hold '${path}' & echo $! >'${path}/child'; exec sleep 60`
@@ -191,7 +191,10 @@ test('a folder whose user was killed and is a zombie is free', { timeout: 120_00
   await (await openLmdbStore({ path, onQuarantine: () => assert.fail() })).close()
 })
 
-test('a folder that a process of another container uses is refused', { timeout: 120_000, skip: !isLinux }, async (t) => {
+test('a folder that a process of another container uses is refused', {
+  timeout: 300_000,
+  skip: !isLinux,
+}, async (t) => {
   const path = newFolder(t)
   const child = start(t, 'write', path)
   await child.line(/^\d/)
@@ -214,7 +217,7 @@ test('a folder that a process of another container uses is refused', { timeout: 
   await store.close()
 })
 
-test('two processes that start at once do not both get the folder', { timeout: 60_000 }, async (t) => {
+test('two processes that start at once do not both get the folder', { timeout: 300_000 }, async (t) => {
   const path = newFolder(t)
   for (let round = 0; round < 5; round++) {
     const children = [1, 2, 3].map(() => start(t, 'hold', path))
@@ -228,7 +231,7 @@ test('two processes that start at once do not both get the folder', { timeout: 6
   }
 })
 
-test('no scrambled file brings a process down', { timeout: 60_000 }, async (t) => {
+test('no scrambled file brings a process down', { timeout: 300_000 }, async (t) => {
   const path = newFolder(t)
   const store = await openLmdbStore({ path })
   await writeTo(store, () => {
@@ -285,7 +288,7 @@ function mountTmpfs(t: TestContext, options: string): string | null {
 }
 
 test('a full disk fails the batch, keeps what was done, and goes on when there is space again', {
-  timeout: 60_000,
+  timeout: 300_000,
 }, async (t) => {
   const mount = isRoot && isLinux ? mountTmpfs(t, 'size=4m') : null
   if (mount === null) return t.skip('only root can mount a small file system')
@@ -325,7 +328,7 @@ test('a full disk fails the batch, keeps what was done, and goes on when there i
 })
 
 test('a disk that is full at the first start is an error that says so, and no obstacle later', {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async (t) => {
   const mount = isRoot && isLinux ? mountTmpfs(t, 'size=64k') : null
   if (mount === null) return t.skip('only root can mount a small file system')
@@ -343,7 +346,7 @@ test('a disk that is full at the first start is an error that says so, and no ob
 })
 
 test('a file that may not grow fails the batch like any other error of the disk', {
-  timeout: 120_000,
+  timeout: 300_000,
   skip: !isLinux,
 }, async (t) => {
   const path = newFolder(t)
@@ -382,7 +385,7 @@ test('a file that may not grow fails the batch like any other error of the disk'
   await store.close()
 })
 
-test('a folder on a read-only file system is refused with what to do', { timeout: 120_000 }, async (t) => {
+test('a folder on a read-only file system is refused with what to do', { timeout: 300_000 }, async (t) => {
   const mount = isRoot && isLinux ? mountTmpfs(t, 'size=4m') : null
   if (mount === null) return t.skip('only root can mount a read-only file system')
   const path = join(mount, 'data')

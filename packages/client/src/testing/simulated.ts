@@ -121,7 +121,7 @@ export class FakeServer {
   /** Returns the next packet, which must be of this type. */
   async expect<Type extends Packet['type']>(type: Type): Promise<Extract<Packet, { type: Type }>> {
     const packet = await this.next()
-    assert.equal(packet.type, type, `expected packet type ${type}, got ${JSON.stringify(packet)}`)
+    if (packet.type !== type) assert.fail(`expected packet type ${type}, got ${JSON.stringify(packet)}`)
     return packet as Extract<Packet, { type: Type }>
   }
 

@@ -75,7 +75,7 @@ class Inbox {
   }
 }
 
-test('a ring of three brokers carries each message once, with MQTT 5.0', { timeout: 120_000 }, async (t) => {
+test('a ring of three brokers carries each message once, with MQTT 5.0', { timeout: 300_000 }, async (t) => {
   const ring = [brokerOf(t), brokerOf(t), brokerOf(t)]
   const ports: number[] = []
   for (const broker of ring) ports.push((await broker.listen({ host: '127.0.0.1', port: 0 })).port!)
@@ -103,7 +103,7 @@ test('a ring of three brokers carries each message once, with MQTT 5.0', { timeo
 })
 
 test('a bridge connects by TLS with a certificate authority, and by a pre-shared key', {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'recado-bridge-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
@@ -126,7 +126,7 @@ test('a bridge connects by TLS with a certificate authority, and by a pre-shared
 })
 
 test('a file that is missing is told with its option, and the broker and other bridges go on', {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async (t) => {
   const far = brokerOf(t)
   const { port } = await far.listen({ host: '127.0.0.1', port: 0 })
@@ -143,7 +143,7 @@ test('a file that is missing is told with its option, and the broker and other b
 })
 
 test('another configuration closes, opens and changes bridges, and leaves the others alone', {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async (t) => {
   const far = brokerOf(t)
   const { port } = await far.listen({ host: '127.0.0.1', port: 0 })
@@ -185,7 +185,7 @@ test('another configuration closes, opens and changes bridges, and leaves the ot
 })
 
 test('the session of a bridge that was taken out of the file while the broker was stopped is told at the start', {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async (t) => {
   const path = mkdtempSync(join(tmpdir(), 'recado-bridge-'))
   t.after(() => rmSync(path, { recursive: true, force: true }))

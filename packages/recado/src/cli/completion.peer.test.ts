@@ -8,7 +8,7 @@ import { skipWithout } from '@recado/testkit'
 import { commandTable } from '../commands.ts'
 import { printed, temporaryFolder } from '../testing/program.ts'
 
-const TEST_MS = 60_000
+const TEST_MS = 300_000
 
 async function scriptFor(context: TestContext, shell: string): Promise<string> {
   const path = join(temporaryFolder(context), `completion.${shell}`)

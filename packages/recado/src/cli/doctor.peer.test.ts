@@ -8,7 +8,7 @@ import { run } from '../testing/program.ts'
 
 test('of Mosquitto everything is found, and what it does not keep', {
   skip: skipWithout('mosquitto'),
-  timeout: 60_000,
+  timeout: 300_000,
 }, async (context) => {
   const server = await startMosquitto({})
   context.after(() => server.stop())

@@ -6,7 +6,7 @@ import { skipWithout } from '@recado/testkit'
 import { lessons } from '../learn/lessons.ts'
 import { printed } from '../testing/program.ts'
 
-test('each lesson plays on Mosquitto', { skip: skipWithout('mosquitto'), timeout: 120_000 }, async (context) => {
+test('each lesson plays on Mosquitto', { skip: skipWithout('mosquitto'), timeout: 300_000 }, async (context) => {
   const server = await startMosquitto({})
   context.after(() => server.stop())
   for (const { name } of lessons) {

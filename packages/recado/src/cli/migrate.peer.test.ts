@@ -9,7 +9,7 @@ import { accepts } from '@recado/client/testing'
 import { peerPath, skipWithout } from '@recado/testkit'
 import { freePort, printed, programPath, run, temporaryFolder } from '../testing/program.ts'
 
-const options = { skip: skipWithout('mosquitto'), timeout: 120_000 }
+const options = { skip: skipWithout('mosquitto'), timeout: 300_000 }
 
 /** An installation of Mosquitto below a folder, as Debian's. */
 function installation(folder: string, port: number): string[] {

@@ -28,7 +28,7 @@ interface Result {
 
 const skip = skipWithout('mosquitto', 'mosquitto_pub', 'mosquitto_sub', 'mosquitto_rr')
 const programs = { pub: runPub, sub: runSub, rr: runRr }
-const TEST_MS = 60_000
+const TEST_MS = 300_000
 
 class Recorder extends Writable {
   text = ''

@@ -70,7 +70,7 @@ suite('recado pub and recado sub on mosquitto', { skip }, () => {
   const output = (run: Run): string => run.stdout.text.replace(/^(?:Client .*|Subscribed .*)\n/gm, '')
 
   for (const protocolVersion of ['mqttv31', 'mqttv311', 'mqttv5']) {
-    test(`messages of every kind arrive, at QoS 0, 1 and 2 (${protocolVersion})`, { timeout: 120_000 }, async () => {
+    test(`messages of every kind arrive, at QoS 0, 1 and 2 (${protocolVersion})`, { timeout: 300_000 }, async () => {
       const topic = `pub-sub/${protocolVersion}`
       const run = await sub(['-t', `${topic}/#`, '-v', '-q', '2', '-C', '9', '-V', protocolVersion])
       const common = ['-t', `${topic}/t`, '-V', protocolVersion]
@@ -91,26 +91,26 @@ suite('recado pub and recado sub on mosquitto', { skip }, () => {
     })
   }
 
-  test('SIGINT ends sub with code 0', { timeout: 120_000 }, async () => {
+  test('SIGINT ends sub with code 0', { timeout: 300_000 }, async () => {
     const run = await sub(['-t', 'sigint'])
     run.signals.emit('SIGINT')
     assert.equal(await run.ended, 0)
     assert.equal(run.signals.listenerCount('SIGINT'), 0)
   })
 
-  test('-W ends sub with code 27', { timeout: 120_000 }, async () => {
+  test('-W ends sub with code 27', { timeout: 300_000 }, async () => {
     const run = io()
     assert.equal(await runSub([...address, '-t', 'timeout', '-W', '1'], run.io), 27)
     assert.equal(run.stderr.text, 'Timed out\n')
   })
 
-  test('-E ends when subscribed; --quiet says nothing', { timeout: 120_000 }, async () => {
+  test('-E ends when subscribed; --quiet says nothing', { timeout: 300_000 }, async () => {
     const run = io()
     assert.equal(await runSub([...address, '-t', 'a', '-t', 'b', '-E', '-d', '--quiet'], run.io), 0)
     assert.equal(run.stdout.text + run.stderr.text, '')
   })
 
-  test('retained messages: -R, --retained-only, --remove-retained', { timeout: 120_000 }, async () => {
+  test('retained messages: -R, --retained-only, --remove-retained', { timeout: 300_000 }, async () => {
     const topic = 'pub-sub/retained'
     await pub(['-t', `${topic}/a`, '-m', 'kept', '-r', '-q', '1'])
     const only = await sub(['-t', `${topic}/#`, '--retained-only'])
@@ -129,7 +129,7 @@ suite('recado pub and recado sub on mosquitto', { skip }, () => {
     assert.equal(empty.stdout.text, '')
   })
 
-  test('-T filters out and -U unsubscribes in a kept session', { timeout: 120_000 }, async () => {
+  test('-T filters out and -U unsubscribes in a kept session', { timeout: 300_000 }, async () => {
     const session = ['-i', `keeper${process.pid}`, '-c', '-q', '1']
     assert.equal(await runSub([...address, ...session, '-t', 'keep/#', '-t', 'drop/#', '-E'], io().io), 0)
     assert.equal(await runSub([...address, ...session, '-t', 'keep/#', '-U', 'drop/#', '-E'], io().io), 0)
@@ -141,7 +141,7 @@ suite('recado pub and recado sub on mosquitto', { skip }, () => {
     assert.equal(output(run), 'kept\n')
   })
 
-  test('a refused connection: the words and codes of Mosquitto', { timeout: 120_000 }, async () => {
+  test('a refused connection: the words and codes of Mosquitto', { timeout: 300_000 }, async () => {
     const wrong = ['-h', '127.0.0.1', '-p', String(server.port), '-u', 'ann', '-P', 'wrong', '-t', 'a']
     const run = io()
     assert.equal(await runSub(wrong, run.io), 5)
@@ -151,13 +151,13 @@ suite('recado pub and recado sub on mosquitto', { skip }, () => {
     assert.match(publisher.stderr.text, /^Connection error: Not authorized\n/)
   })
 
-  test('nobody there: code 1 and one line', { timeout: 120_000 }, async () => {
+  test('nobody there: code 1 and one line', { timeout: 300_000 }, async () => {
     const run = io()
     assert.equal(await runPub(['-h', '127.0.0.1', '-p', String(await freePort()), '-t', 'a', '-n'], run.io), 1)
     assert.equal(run.stderr.text, 'Error: Connection refused\n')
   })
 
-  test('a reader that goes away ends sub', { timeout: 120_000 }, async () => {
+  test('a reader that goes away ends sub', { timeout: 300_000 }, async () => {
     const run = await sub(['-t', 'gone'])
     run.stdout.destroy(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }))
     assert.equal(await run.ended, 0)

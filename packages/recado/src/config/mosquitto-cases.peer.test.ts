@@ -23,7 +23,7 @@ function verdictOf(program: string, folder: string, text: string): Verdict {
   // A NUL byte makes Mosquitto lose the line below; a byte order mark has to come first.
   const last = `pid_file ${folder}/missing/pid`
   writeFileSync(file, text.includes('\0') ? `${last}\n${text}` : `${text}\n${last}`)
-  const { status, stderr, error } = spawnSync(program, ['-c', file], { encoding: 'utf8', timeout: 60_000 })
+  const { status, stderr, error } = spawnSync(program, ['-c', file], { encoding: 'utf8', timeout: 300_000 })
   if (error !== undefined) throw error
   assert.notEqual(status, 0, `${JSON.stringify(text)}\n${stderr}`)
   return status === CONFIGURATION_REFUSED ? 'refused' : 'taken'

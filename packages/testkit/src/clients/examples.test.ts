@@ -23,12 +23,12 @@ suite('examples', () => {
   after(() => broker.close({ timeoutMs: 100 }))
 
   for (const name of names) {
-    test(`${name} prints what it says`, { timeout: 60_000 }, async () => {
+    test(`${name} prints what it says`, { timeout: 300_000 }, async () => {
       const expected = readFileSync(folder(`${name}.ts`), 'utf8').split('\n// Prints:\n')[1]
       assert.ok(expected !== undefined, 'there is no "// Prints:" at its end')
       const { stdout, stderr } = await promisify(execFile)(process.execPath, [folder(`dist/${name}.js`)], {
         env: { ...process.env, MQTT_URL: url },
-        timeout: 120_000,
+        timeout: 300_000,
       })
       assert.equal(stderr, '')
       assert.equal(stdout, expected.replace(/^\/\/ ?/gm, ''))

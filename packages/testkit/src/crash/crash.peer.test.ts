@@ -5,7 +5,7 @@ import { skipWithout } from '../peers/find.ts'
 import { runCrash } from './run.ts'
 
 test('a broker that is killed 20 times and more loses nothing, repeats no QoS 2 message and keeps the order', {
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   const findings: string[] = []
   const summary = await runCrash({ broker: 'recado', rounds: 20, seed: 3, onFinding: (text) => findings.push(text) })
@@ -19,7 +19,7 @@ test('a broker that is killed 20 times and more loses nothing, repeats no QoS 2 
 })
 
 test('the crash run sees what a broker loses that does not write before it acknowledges', {
-  timeout: 60_000,
+  timeout: 300_000,
   skip: skipWithout('mosquitto'),
 }, async () => {
   const findings: string[] = []

@@ -70,7 +70,7 @@ async function afterTwoHours(t: TestContext, hours: number): Promise<boolean> {
 }
 
 test('a session whose client was connected when the power went ends in its time, and no earlier', {
-  timeout: 120_000,
+  timeout: 300_000,
   skip,
 }, async (t) => {
   assert.equal(await afterTwoHours(t, 1), false)

@@ -18,7 +18,7 @@ const UDP = 20 + 8
 
 test('a reading costs what its packets and their headers have', {
   skip: skipWithoutSites(),
-  timeout: 120_000,
+  timeout: 300_000,
 }, async () => {
   const main = examplePath('../bench/wire-cost/main.mjs')
   const { stdout } = await promisify(execFile)(process.execPath, [main, '--readings', '2', '--json'])

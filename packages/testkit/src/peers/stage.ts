@@ -13,7 +13,7 @@ import { type MqttJsClient, mqttJs } from './mqttjs.ts'
 import type { IncomingMessage, OpenOptions, OutgoingMessage, Peer, PeerClient, ProtocolVersion } from './peer.ts'
 
 /** Bound of one test in milliseconds. An event has its own, shorter one, with a better message. */
-export const testTimeoutMs: number = 60_000
+export const testTimeoutMs: number = 300_000
 
 export interface Stage {
   /** Broker; known once the file's `before` hooks have run, so in every test. */

@@ -109,7 +109,7 @@ c.loop_forever()
   }, () => {
     const client = (...flags: string[]): string => {
       const argv = ['s_client', '-connect', `127.0.0.1:${at().port}`, '-CAfile', ca, ...flags]
-      const { stdout, stderr } = spawnSync('openssl', argv, { input: '', encoding: 'utf8', timeout: 120_000 })
+      const { stdout, stderr } = spawnSync('openssl', argv, { input: '', encoding: 'utf8', timeout: 300_000 })
       return stdout + stderr
     }
     assert.match(client('-tls1_3'), /New, TLSv1\.3[\s\S]*Verify return code: 0/)

@@ -29,7 +29,7 @@ test('a minute of a random walk over sessions, with restarts, finds nothing', { 
 })
 
 for (const name of readdirSync(casesFolder)) {
-  test(`what was found once is found no more: ${name}`, { timeout: 120_000 }, async () => {
+  test(`what was found once is found no more: ${name}`, { timeout: 300_000 }, async () => {
     const found = await replay('recado', parse(readFileSync(join(casesFolder, name), 'utf8')))
     assert.deepEqual([...found], [])
   })
