@@ -11,13 +11,35 @@ import { type Step, type StepKind, step } from './step.ts'
 const NEVER = 0xffff_ffff
 /** Payloads of its messages must be told from those of the others. */
 const FIRST_INDEX = 1_000
+const RELEASED = { topicFilter: 'b', qos: 2, noLocal: false, retainAsPublished: false, retainHandling: 2 } as const
 
 export function withStoredClient(plan: Plan): Plan {
   const chance = new Chance(plan.seed, 'plan', 'store')
   if (!chance.of(0.2)) return plan
   const client = plan.clients.length
   const steps = makeSteps(chance, client)
-  return withSteps({ ...plan, clients: [...plan.clients, makeClient(chance)] }, steps)
+  return withReleases(withSteps({ ...plan, clients: [...plan.clients, makeClient(chance)] }, steps), client)
+}
+
+/**
+ * The server says PUBREL again on the next connection, while it is on its way to a slow disk that the Packet Identifier is
+ * free, and the process dies before it is there: an answer that came too early leaves the identifier in the store.
+ */
+function withReleases(plan: Plan, client: number): Plan {
+  const chance = new Chance(plan.seed, 'plan', 'store-releases')
+  if (!chance.of(0.2)) return plan
+  const publisher = chance.between(0, client - 1)
+  const atMs = (plan.steps.at(-1)?.atMs ?? 0) + 3_000
+  const cutMs = atMs + 1_000 + chance.between(900, 1_700)
+  return withSteps(plan, [
+    step(atMs, 'connect', { client }),
+    step(atMs, 'connect', { client: publisher }),
+    step(atMs + 500, 'subscribe', { client, subscriptions: [RELEASED] }),
+    step(atMs + 900, 'store-slow', { client, ms: 8_000, latencyMs: 1_000 }),
+    step(atMs + 1_000, 'publish', { client: publisher, topic: 'b', payload: 'released to a store', qos: 2 }),
+    step(cutMs, 'cut', { client }),
+    step(cutMs + chance.between(150, 600), 'client-crash', { client, touches: 0, downMs: 5 }),
+  ])
 }
 
 function makeClient(chance: Chance): PlannedClient {
