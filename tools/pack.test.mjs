@@ -49,6 +49,14 @@ writeFileSync(join(project, 'package.json'), '{ "name": "stranger", "private": t
 const manifestOf = (name) => JSON.parse(readFileSync(join(placeOf(name), 'package.json'), 'utf8'))
 const filesOf = (name) => readdirSync(placeOf(name), { recursive: true }).map((path) => path.replaceAll('\\', '/'))
 
+test('admin: the dashboard is in the tarball, with the licences of what is in it', () => {
+  const files = filesOf('admin').filter((file) => file.startsWith('dist/dashboard/'))
+  for (const name of ['index.html', 'licenses.txt']) assert.ok(files.includes(`dist/dashboard/${name}`), name)
+  const page = readFileSync(join(placeOf('admin'), 'dist/dashboard/index.html'), 'utf8')
+  for (const [, name] of page.matchAll(/"\/assets\/([^"]+)"/g))
+    assert.ok(files.includes(`dist/dashboard/${name}`), name)
+})
+
 for (const name of published) {
   test(`${name}: the tarball has licence, README, and nothing that is for us alone`, () => {
     const files = filesOf(name)

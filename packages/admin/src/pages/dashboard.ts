@@ -71,21 +71,20 @@ const headers: Readonly<Record<string, string>> = {
 
 interface File {
   readonly type: string
-  readonly body: Buffer
   /** Body by gzip; null where that is no shorter. */
   readonly zipped: Buffer | null
   readonly tag: string
 }
 
 export class Dashboard {
-  readonly #folder: string
-  readonly #names: ReadonlySet<string>
+  /** All files as they were at the start: a build meanwhile does not mix two of them. */
+  readonly #bodies: ReadonlyMap<string, Buffer>
+  /** Files that were asked for. */
   readonly #files: Map<string, File> = new Map()
 
   /** @param folder files that the build has made; without them the page says how to make them */
   constructor(folder: string) {
-    this.#folder = folder
-    this.#names = new Set(namesIn(folder))
+    this.#bodies = new Map(namesIn(folder).map((name) => [name, readFileSync(join(folder, name))]))
   }
 
   /** Whether the path is a view or a file of the dashboard. */
@@ -101,12 +100,13 @@ export class Dashboard {
       return
     }
     const name = this.#nameFor(path)!
-    if (!this.#names.has(name)) {
+    const body = this.#bodies.get(name)
+    if (body === undefined) {
       response.writeHead(503, { ...headers, 'content-type': 'text/plain; charset=utf-8' })
       response.end('The dashboard has not been built: run "npm run build" in the folder of the source code.\n')
       return
     }
-    const { type, body, zipped, tag } = this.#read(name)
+    const { type, zipped, tag } = this.#fileOf(name, body)
     const isPage = name === PAGE
     const common = {
       ...headers,
@@ -135,17 +135,16 @@ export class Dashboard {
     if (views.has(path)) return PAGE
     if (!path.startsWith(ASSETS)) return null
     const name = path.slice(ASSETS.length)
-    return name !== PAGE && this.#names.has(name) ? name : null
+    return name !== PAGE && this.#bodies.has(name) ? name : null
   }
 
-  #read(name: string): File {
+  #fileOf(name: string, body: Buffer): File {
     const known = this.#files.get(name)
     if (known !== undefined) return known
-    const body = readFileSync(join(this.#folder, name))
     const zipped = compressed.has(extname(name)) ? null : gzipSync(body, { level: 9 })
     const tag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"`
     const file = {
-      ...{ type: types[extname(name)] ?? 'application/octet-stream', body, tag },
+      ...{ type: types[extname(name)] ?? 'application/octet-stream', tag },
       zipped: zipped !== null && zipped.length < body.length ? zipped : null,
     }
     this.#files.set(name, file)

@@ -59,6 +59,8 @@ test('http_api answers GET of version, listeners and the numbers of $SYS', async
   assert.equal(typeof tree['$SYS/broker/uptime'], 'number')
   assert.equal((await get(port, '/api/v1/nothing')).status, 404)
   assert.equal((await get(port, '/nothing')).status, 404)
+  // The dashboard, or how to build it.
+  assert.match(String((await get(port, '/')).headers['content-security-policy']), /^default-src 'none'; script-src/)
   for (const method of ['POST', 'HEAD', 'OPTIONS', 'DELETE']) {
     assert.equal((await get(port, '/api/v1/version', undefined, method)).status, 405, method)
   }
@@ -93,6 +95,9 @@ test('http_api asks for a login, and reads what the ACL file lets one receive', 
     ['/api/v1/listeners', 'ada:lovelace'],
     ['/pw', 'ada:lovelace'],
     ['/a.txt', undefined],
+    // The folder takes the place of the dashboard.
+    ['/', undefined],
+    ['/clients', undefined],
   ] as const) {
     assert.equal((await get(port, path, login)).status, 401, `${path} by ${login}`)
   }

@@ -48,7 +48,7 @@ function optionsFor(lines: readonly Line[], { format, least, isBinary }: Unit, w
         grid: { show: false },
         size: 22,
         gap: 2,
-        space: 90,
+        space: 60,
         values: (_chart, at) => at.map((each) => time(each * 1e3)),
       },
       {
