@@ -25,8 +25,16 @@ export function patternsOf(text) {
   return found
 }
 
-/** Fault of a pattern; null when it takes linear time. */
+const faults = new Map()
+
+/** Fault of a pattern; null when it takes linear time. Many stand in several files: each is analysed once. */
 export function faultOf(pattern, flags = '') {
+  const key = `/${pattern}/${flags}`
+  if (!faults.has(key)) faults.set(key, analyse(pattern, flags))
+  return faults.get(key)
+}
+
+function analyse(pattern, flags) {
   // The exact analysis without limits of time, so that the answer is the same on every machine.
   const { status, complexity, error } = checkSync(pattern, flags, { checker: 'automaton', timeout: null })
   if (status === 'safe') return null
