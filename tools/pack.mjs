@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util'
 import { buildBrowser } from './build-browser.mjs'
 import { buildCommonJs } from './build-commonjs.mjs'
 import { buildDashboard } from './build-dashboard.mjs'
+import { ensureBundle } from './lib/bundle.mjs'
 import { checkRepository, published, root, run, runTool } from './lib/workspace.mjs'
 
 const unshipped = ['./testing', './wire-cases']
@@ -53,6 +54,7 @@ export async function buildForPacking() {
   await buildBrowser()
   await buildCommonJs()
   buildDashboard()
+  await ensureBundle()
 }
 
 /** Makes the tarballs in `out`, from copies, so that the workspace stays as it is. Returns their paths by package. */

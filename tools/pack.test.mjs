@@ -62,13 +62,14 @@ for (const name of published) {
     const files = filesOf(name)
     for (const file of ['LICENSE', 'README.md', 'package.json']) assert.ok(files.includes(file), `${file} is missing`)
     const unwanted = files.filter((file) =>
-      /\.map$|\.test\.|(?:^|\/)(?:testing|src)(?:\/|$)|tsbuildinfo|wire-cases/.test(file),
+      /^dist\/.*\.map$|\.test\.|(?:^|\/)(?:testing|src)(?:\/|$)|tsbuildinfo|wire-cases/.test(file),
     )
     assert.deepEqual(unwanted, [])
     assert.equal(readFileSync(join(placeOf(name), 'LICENSE'), 'utf8'), readFileSync(join(root, 'LICENSE'), 'utf8'))
     const scripts = files.filter((file) => /\.(?:js|cjs|d\.ts)$/.test(file))
-    const dangling = scripts.filter((file) =>
-      readFileSync(join(placeOf(name), file), 'utf8').includes('sourceMappingURL'),
+    const dangling = scripts.filter(
+      (file) =>
+        readFileSync(join(placeOf(name), file), 'utf8').includes('sourceMappingURL') && !files.includes(`${file}.map`),
     )
     assert.deepEqual(dangling, [])
   })

@@ -27,14 +27,25 @@ export function copyrightFile(runtime, parts) {
     `Files: usr/lib/recado/node\nCopyright: ${holders(runtime.licenseText)}\nLicense: Node.js-${runtime.version}`,
   ]
   const licences = new Map([[`Node.js-${runtime.version}`, indented(runtime.licenseText)]])
-  for (const { name, version, license, licenseText } of parts) {
-    const id = `${name.replace('@', '').replace('/', '-')}-${version}`
-    paragraphs.push(
-      `Files: usr/lib/recado/node_modules/${name}/*\nCopyright: ${holders(licenseText ?? '')}\nLicense: ${license === 'Apache-2.0' ? license : `${license}-${id}`}`,
-    )
+  const idOf = ({ name, version, license }) =>
+    license === 'Apache-2.0' ? license : `${license}-${name.replace('@', '').replace('/', '-')}-${version}`
+  const bundled = parts.filter(({ isBundled }) => isBundled)
+  const bundledBy = bundled.map(({ name, licenseText }) => `\n  ${name}: ${holders(licenseText ?? '')}`)
+  const bundledUnder = [...new Set(['Apache-2.0', ...bundled.map(idOf)])]
+  paragraphs.push(
+    `Files: usr/lib/recado/node_modules/recado/bundle/*\nCopyright: the authors of Recado${bundledBy.join('')}\nLicense: ${bundledUnder.join(' and ')}`,
+  )
+  for (const part of parts) {
+    const { name, license, licenseText } = part
+    const id = idOf(part)
+    if (!part.isBundled) {
+      paragraphs.push(
+        `Files: usr/lib/recado/node_modules/${name}/*\nCopyright: ${holders(licenseText ?? '')}\nLicense: ${id}`,
+      )
+    }
     if (/Apache-2\.0/.test(license)) continue
     const text = licenseText ?? `${license}, as its package.json says; there is no text of the licence beside it.`
-    licences.set(`${license}-${id}`, indented(text))
+    licences.set(id, indented(text))
   }
   licences.set(
     'Apache-2.0',

@@ -1,17 +1,18 @@
 /*
- * The application as an operating system's package has it: our published packages and those parts of their dependencies that
- * are loaded, without tests, types, source maps and code for browsers.
+ * The application as an operating system's package has it: the program's bundle (`tools/lib/bundle.mjs`), and beside it
+ * those parts of the modules outside of the bundle that are loaded.
  *
  * `deb/build.mjs` calls it. The result is a folder `node_modules` in which Node finds everything as it does in an
  * installation by npm, so that the program needs no other code for it. What is loaded is asked of esbuild, which follows
- * every import; what it cannot follow is named in `extras`.
+ * every `require`; what it cannot follow is named in `extras`.
  *
  * Invariant: files of dependencies are those that package-lock.json names.
  */
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { build } from 'esbuild'
-import { published, root, ToolError } from '../../tools/lib/workspace.mjs'
+import { bundledPackages, bundleFolder, ensureBundle, packageOf, unused } from '../../tools/lib/bundle.mjs'
+import { root, ToolError } from '../../tools/lib/workspace.mjs'
 import { publishedManifest } from '../../tools/pack.mjs'
 import { architectures } from './architectures.mjs'
 import { unpackFromRegistry } from './registry.mjs'
@@ -21,60 +22,44 @@ const extras = {
   'node-sqlite3-wasm': /^dist\/node-sqlite3-wasm\.(?:js|wasm)$/,
   'node-unix-socket': /^js\/.*\.js$/,
 }
-/** Optional accelerations of dependencies that the broker does not use. */
-const unused = ['msgpackr-extract', 'bufferutil', 'utf-8-validate']
 
 const lockFile = () => JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages
-const isShipped = (path) =>
-  /\.(?:js|cjs|mjs|json)$/.test(path) &&
-  !/(?:^|\/)(?:testing|browser|browser-cjs|react-native|cjs)\//.test(path) &&
-  !/\.test(?:-support)?\.js$/.test(path)
-
 function copy(from, to) {
   mkdirSync(dirname(to), { recursive: true })
   cpSync(from, to)
 }
 
-function copyOurs(name, modules, interpreter) {
-  const source = join(root, 'packages', name)
+/** Copies the program: its manifest, its entry and its bundle. */
+async function copyProgram(modules, interpreter) {
+  await ensureBundle()
+  const source = join(root, 'packages', 'recado')
   const manifest = publishedManifest(JSON.parse(readFileSync(join(source, 'package.json'), 'utf8')))
   const target = join(modules, manifest.name)
-  for (const path of readdirSync(join(source, 'dist'), { recursive: true })) {
-    const typescript = join(source, 'src', path.replace(/\.js$/, '.ts'))
-    // Compiled from a source that is still there: dist keeps files of deleted ones.
-    if (isShipped(path) && existsSync(typescript)) copy(join(source, 'dist', path), join(target, 'dist', path))
-  }
+  cpSync(bundleFolder, join(target, 'bundle'), { recursive: true })
   writeFileSync(join(target, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`)
-  if (name !== 'recado') return
-  const program = readFileSync(join(source, 'bin', 'recado.js'), 'utf8')
   mkdirSync(join(target, 'bin'))
+  copy(join(source, 'bin', 'package.json'), join(target, 'bin', 'package.json'))
+  const program = readFileSync(join(source, 'bin', 'recado.js'), 'utf8')
   writeFileSync(join(target, 'bin', 'recado.js'), program.replace(/^#!.*/, `#!${interpreter}`))
   chmodSync(join(target, 'bin', 'recado.js'), 0o755)
 }
 
-/** Paths of all files of dependencies that the program can load, relative to the root. */
+/** Paths of all files outside of the bundle that the program can load, relative to the root. */
 async function loadedFiles() {
-  const dist = (name, file) => join(root, 'packages', name, 'dist', file)
   const { metafile } = await build({
-    entryPoints: [dist('recado', 'main.js'), dist('broker', join('adapters', 'password', 'worker.js'))],
+    // The others are in `extras`: no import leads to them.
+    stdin: { contents: "require('lmdb'); require('ws')", resolveDir: join(root, 'packages', 'recado') },
     absWorkingDir: root,
     bundle: true,
     metafile: true,
     write: false,
     outdir: 'unused',
     platform: 'node',
-    format: 'esm',
+    format: 'cjs',
     logLevel: 'error',
     external: [...unused, '*.node'],
-    conditions: ['node-addons'],
   })
   return Object.keys(metafile.inputs).filter((path) => path.includes('node_modules/'))
-}
-
-/** `node_modules/a/node_modules/@b/c/d.js` as package `node_modules/a/node_modules/@b/c` and file `d.js`. */
-export function packageOf(path) {
-  const [, folder, file] = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\/(.*)$/.exec(path)
-  return { folder, file }
 }
 
 /** Where a package of the workspace's tree stands in the application: below the package that has it. */
@@ -91,7 +76,7 @@ export async function assembleApplication(folder, architecture, interpreter) {
   const { lmdb, datagrams } = architectures[architecture]
   const lock = lockFile()
   const modules = join(folder, 'node_modules')
-  for (const name of published) copyOurs(name, modules, interpreter)
+  await copyProgram(modules, interpreter)
   const files = new Map()
   const add = (packageFolder, file) => {
     if (!files.has(packageFolder)) files.set(packageFolder, new Set(['package.json']))
@@ -107,7 +92,7 @@ export async function assembleApplication(folder, architecture, interpreter) {
     if (!existsSync(join(root, found))) throw new ToolError(`${found} is missing: run npm ci`)
     for (const file of readdirSync(join(root, found), { recursive: true })) if (pattern.test(file)) add(found, file)
   }
-  const parts = []
+  const parts = (await bundledPackages()).map((found) => ({ ...part(found, lock[found]), isBundled: true }))
   for (const [found, names] of [...files].sort()) {
     for (const name of [...names].sort()) copy(join(root, found, name), join(folder, placed(found), name))
     parts.push(part(found, lock[found]))

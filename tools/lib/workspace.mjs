@@ -83,17 +83,17 @@ export function ensureInstalled() {
   npm(['ci', '--no-audit', '--no-fund', '--loglevel=error'], 'npm ci')
 }
 
-/** Runs `tsc -b` and bundles the dashboard: incremental, so this is quick when nothing changed. */
+/** Runs `tsc -b`, bundles the dashboard and the program: incremental, so this is quick when nothing changed. */
 export async function ensureBuilt() {
   if (!existsSync(join(root, 'packages', 'recado', 'dist', 'main.js'))) console.error('Building ...')
   run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'], { what: 'The build' })
-  const { ensureDashboard } = await import('../build-dashboard.mjs')
-  ensureDashboard()
+  const { ensureBundle } = await import('./bundle.mjs')
+  await ensureBundle()
 }
 
 /** All files below a folder, as paths relative to the root with `/`; skips what is installed or generated. */
 export function filesBelow(folder, base = root) {
-  const skipped = new Set(['node_modules', 'dist', '.git', '.cache', '.pages'])
+  const skipped = new Set(['node_modules', 'dist', 'bundle', '.git', '.cache', '.pages'])
   const found = []
   const walk = (directory) => {
     for (const entry of readdirSync(directory, { withFileTypes: true })) {

@@ -14,6 +14,7 @@ import { escapeControls, HARMFUL } from './escape-controls.ts'
 import { SyslogDestination, severities } from './log/syslog.ts'
 import { type PublishLine, TopicDestination } from './log/topic.ts'
 import { FileDestination, type LineStream, type LogDestination } from './log-stream.ts'
+import { stackOf } from './stack.ts'
 import { strftime } from './strftime.ts'
 
 export type { LineStream } from './log-stream.ts'
@@ -160,8 +161,7 @@ export class Logger {
 
   /** Logs an error of ours, with its stack. */
   fault(event: string, message: string, error: unknown, fields?: LogFields): void {
-    const stack = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    this.#write('error', event, `${message}: ${stack}`, fields, STACK_BYTES_MAX)
+    this.#write('error', event, `${message}: ${stackOf(error)}`, fields, STACK_BYTES_MAX)
   }
 
   #write(type: LogType, event: string, message: string, fields: LogFields | undefined, bytesMax: number): void {

@@ -13,6 +13,7 @@ import { shortName, shortTopic } from './log/shortened.ts'
 import { LOG_TOPICS } from './log/topic.ts'
 import { type Line, type Words, wordsFor } from './log/words.ts'
 import type { LogFields, Logger } from './log.ts'
+import { stackOf } from './stack.ts'
 
 const DAMAGED_ROWS_TOLD = 10
 /** Effects of `memory_limit`, by level. */
@@ -66,8 +67,7 @@ export function observerFor(
     },
     ...storeInto(logger),
     'hook.failed': ({ hook, error }) => {
-      const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
-      logger.log('error', 'hook.failed', `${hook} failed: ${what}`, { hook })
+      logger.log('error', 'hook.failed', `${hook} failed: ${stackOf(error)}`, { hook })
     },
     'core.failed': ({ where, clientId, error, isFatal }) => {
       const ended = clientId === '' ? 'what it was doing is given up' : `the connection of ${shortName(clientId)} ends`
