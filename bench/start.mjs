@@ -1,13 +1,14 @@
 /*
- * `npm run bench:start -- [--rounds N] [--on NODE]... [--flags=FLAGS]`: how long a broker takes to its
- * first CONNACK, what processor time that costs, and what memory it has when it is idle. Mosquitto is the yardstick; all
- * take turns within a round. With Node 22 and newer once more with Node's compile cache, filled by a start before.
+ * `npm run bench:start -- [--rounds N] [--on NODE]... [--beside CHECKOUT]... [--flags=FLAGS]`: how long a broker
+ * takes to its first CONNACK, what processor time that costs, and what memory it has when it is idle. Mosquitto is the
+ * yardstick; all take turns within a round. With Node 22 and newer once more with Node's compile cache, filled by a
+ * start before.
  *
  * Linux only: processor time and memory come from /proc. Also the whole time of `recado pub` to that broker, beside
  * mosquitto_pub. Prints a table of medians.
  */
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -15,7 +16,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 
 const root = join(import.meta.dirname, '..')
-const program = join(root, 'packages', 'recado', 'bin', 'recado.js')
+const programOf = (folder) => {
+  const inCheckout = join(folder, 'packages', 'recado', 'bin', 'recado.js')
+  return existsSync(inCheckout) ? inCheckout : join(folder, 'bin', 'recado.js')
+}
+const program = programOf(root)
 const IDLE_MS = 5000
 const CONNECT = Buffer.from('101000044d5154540402003c000470726f62', 'hex')
 
@@ -23,15 +28,17 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '7' },
     on: { type: 'string', multiple: true, default: [] },
+    beside: { type: 'string', multiple: true, default: [] },
     flags: { type: 'string', default: '' },
     help: { type: 'boolean' },
   },
 })
 if (values.help) {
-  console.log(`Usage: npm run bench:start -- [--rounds N] [--on NODE]... [--flags="V8 FLAGS"]
+  console.log(`Usage: npm run bench:start -- [--rounds N] [--on NODE]... [--beside CHECKOUT]... [--flags="V8 FLAGS"]
 
   --rounds N     rounds in which each broker is started once (default: 7)
   --on NODE      a further Node, by its path; may be repeated
+  --beside CHECKOUT  another checkout, built, or an installed package's folder with bin/recado.js; may be repeated
   --flags=FLAGS  measures each Node once more with these flags`)
   process.exit(0)
 }
@@ -51,6 +58,8 @@ function brokers() {
     const add = (suffix, flags, env) =>
       found.push({ name: `recado, Node ${version.slice(1)}${suffix}`, command: [node, ...flags, program], env })
     add('', [], {})
+    for (const other of values.beside)
+      found.push({ name: `${other}, Node ${version.slice(1)}`, command: [node, programOf(other)], env: {} })
     const cache = { NODE_COMPILE_CACHE: join(scratch, `cache-${version}`) }
     const hasCache = Number(version.slice(1).split('.')[0]) >= 22
     if (hasCache) add(', compile cache', [], cache)
@@ -131,7 +140,7 @@ const publishers = all.map(({ name, command, env }) =>
   name === 'mosquitto'
     ? { name: 'mosquitto_pub', command: ['mosquitto_pub', '-t', 'a', '-m', 'b', '-q', '1'], env }
     : {
-        name: name.replace('recado', 'recado pub'),
+        name: `${name}: recado pub`,
         command: [...command, 'pub', '-t', 'a', '-m', 'b', '-q', '1'],
         env,
       },

@@ -12,7 +12,6 @@ import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { buildBrowser } from './build-browser.mjs'
 import { buildCommonJs } from './build-commonjs.mjs'
-import { buildDashboard } from './build-dashboard.mjs'
 import { ensureBundle } from './lib/bundle.mjs'
 import { checkRepository, published, root, run, runTool } from './lib/workspace.mjs'
 
@@ -53,7 +52,6 @@ export async function buildForPacking() {
   for (const name of published) removeStale(name)
   await buildBrowser()
   await buildCommonJs()
-  buildDashboard()
   await ensureBundle()
 }
 

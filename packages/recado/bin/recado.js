@@ -20,7 +20,9 @@ function isCurrent() {
   const made = timeOf(bundle)
   const built = (...path) => timeOf(at('..', ...path)) ?? 0
   if (made === undefined || built('admin', 'dist', 'dashboard', 'index.html') > made) return false
-  return ['protocol', 'client', 'broker', 'admin', 'recado'].every((name) => built(name, 'dist', '.tsbuildinfo') <= made)
+  return ['protocol', 'client', 'broker', 'admin', 'recado'].every(
+    (name) => built(name, 'dist', '.tsbuildinfo') <= made,
+  )
 }
 
 async function load() {
