@@ -43,7 +43,9 @@ test('the package has what runs and nothing of the tests, in at most 60 MB', { s
     .text.split('\n')
     .map((line) => line.split(' ./')[1] ?? '')
   assert.deepEqual(
-    files.filter((path) => /\.test\.|(?<!recado\/bundle\/[^/]*)\.map$|\.ts$|\/testing\/|testkit|\/browser\/|musl|abi\d|\.c$|\.h$/.test(path)),
+    files.filter((path) =>
+      /\.test\.|(?<!recado\/bundle\/[^/]*)\.map$|\.ts$|\/testing\/|testkit|\/browser\/|musl|abi\d|\.c$|\.h$/.test(path),
+    ),
     [],
   )
   const natives = files.filter((path) => path.endsWith('.node'))

@@ -7,9 +7,10 @@
  */
 import { readFileSync } from 'node:fs'
 import { SourceMap } from 'node:module'
+import { basename, dirname } from 'node:path'
 
-/** The file of the bundle, line and column of one step of a stack. */
-const PLACE = /((?:\/|[A-Z]:\\)[^():\n]*[\\/]bundle[\\/][^():\\/\n]+\.js):(\d+):(\d+)/g
+/** Line and column at the end of one step of a stack. */
+const PLACE = /:(\d+):(\d+)\)?$/
 
 /** Returns the stack of an error, or its text when it has none. */
 export function stackOf(error: unknown): string {
@@ -17,16 +18,29 @@ export function stackOf(error: unknown): string {
   const { stack } = error
   if (stack === undefined) return error.message
   const maps = new Map<string, SourceMap | null>()
-  return stack.replace(PLACE, (place, file: string, line: string, column: string) => {
-    let map = maps.get(file)
-    if (map === undefined) {
-      map = mapOf(file)
-      maps.set(file, map)
-    }
-    const entry = map?.findEntry(Number(line) - 1, Number(column) - 1)
-    if (entry === undefined || !('originalSource' in entry)) return place
-    return `${sourceName(entry.originalSource)}:${entry.originalLine + 1}:${entry.originalColumn + 1}`
-  })
+  return stack
+    .split('\n')
+    .map((step) => translated(step, maps))
+    .join('\n')
+}
+
+function translated(step: string, maps: Map<string, SourceMap | null>): string {
+  const place = PLACE.exec(step)
+  if (place === null) return step
+  const [ending, line, column] = place
+  // `at name (file:1:2)` or `at file:1:2`.
+  const start = step.includes('(') ? step.lastIndexOf('(') + 1 : step.indexOf('at ') + 3
+  const file = step.slice(start, place.index)
+  if (basename(dirname(file)) !== 'bundle') return step
+  let map = maps.get(file)
+  if (map === undefined) {
+    map = mapOf(file)
+    maps.set(file, map)
+  }
+  const entry = map?.findEntry(Number(line) - 1, Number(column) - 1)
+  if (entry === undefined || !('originalSource' in entry)) return step
+  const source = `${sourceName(entry.originalSource)}:${entry.originalLine + 1}:${entry.originalColumn + 1}`
+  return `${step.slice(0, start)}${source}${ending.endsWith(')') ? ')' : ''}`
 }
 
 function mapOf(file: string): SourceMap | null {
