@@ -17,32 +17,15 @@ import { findPeer, skipWithout } from '@recado/testkit'
 import { ownArchitecture } from '../../packaging/lib/architectures.mjs'
 import { canLayer, runInLayer } from '../../packaging/lib/layer.mjs'
 import { debForTests } from '../../packaging/lib/once.mjs'
-import { installNeeded, root, run } from '../../tools/lib/workspace.mjs'
+import { installExample } from '../../tools/lib/install-example.mjs'
+import { root, run } from '../../tools/lib/workspace.mjs'
 
 const here = import.meta.dirname
 const scratch = mkdtempSync(join(tmpdir(), 'recado-aws-'))
 const DEB = join(scratch, 'recado_0.0.0_arm64.deb')
 let aws
 
-/** Installs what the example needs; the reason why it cannot be, for `skip`. In CI that is a failure. */
-function install() {
-  const reason = installNeeded(here, { dev: false })
-  if (reason === null) return false
-  const args = [
-    'ci',
-    '--omit=dev',
-    '--ignore-scripts',
-    '--no-audit',
-    '--no-fund',
-    '--loglevel=error',
-    '--prefer-offline',
-  ]
-  const { status, stderr } = spawnSync('npm', args, { cwd: here, encoding: 'utf8', timeout: 600_000 })
-  if (status === 0) return false
-  if (process.env.CI === 'true') throw new Error(`npm ci in examples/aws: ${stderr}`)
-  return `aws-cdk-lib cannot be installed here: ${stderr.trim().split('\n')[0]}`
-}
-const skip = install()
+const skip = installExample(here)
 
 before(async () => {
   if (skip !== false) return

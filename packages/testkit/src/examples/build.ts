@@ -25,7 +25,7 @@ export class BuiltExample {
 
   /** Runs `make OUT=folder targets…` in `examples/name`; rejects with the compiler's words when it fails. */
   static async make(name: string, ...targets: readonly string[]): Promise<BuiltExample> {
-    const built = new BuiltExample(mkdtempSync(join(tmpdir(), `recado-example-${name}-`)))
+    const built = new BuiltExample(mkdtempSync(join(tmpdir(), `recado-example-${name.replaceAll('/', '-')}-`)))
     try {
       const args = ['--silent', '-j2', '-C', examplePath(name), `OUT=${built.#folder}`, ...targets]
       await promisify(execFile)(peerPath('make'), args)

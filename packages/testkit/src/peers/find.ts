@@ -20,8 +20,10 @@ export type PeerName =
   | 'mosquitto_passwd'
   | 'paho-python'
   | 'paho-c'
+  | 'aiomqtt'
   | 'chromium'
   | 'cc'
+  | 'c++'
   | 'make'
   | 'valgrind'
   | 'arm64-cc'
@@ -58,9 +60,12 @@ const peers: Readonly<Record<PeerName, PeerSource>> = {
   mosquitto_passwd: { debianPackage: 'mosquitto', find: () => findExecutable('mosquitto_passwd') },
   /** The path is a Python that imports Paho: Debian's own first, because that of a version manager does not have it. */
   'paho-python': { debianPackage: 'python3-paho-mqtt', find: findPahoPython },
+  /** aiomqtt under its older name. The path is a Python that imports it. */
+  aiomqtt: { debianPackage: 'python3-asyncio-mqtt', find: () => findPython('asyncio_mqtt') },
   /** The path is a C compiler that finds MQTTClient.h. */
   'paho-c': { debianPackage: 'libpaho-mqtt-dev gcc libc6-dev', find: findPahoC },
   cc: { debianPackage: 'gcc libc6-dev', find: findCompiler },
+  'c++': { debianPackage: 'g++', find: () => findExecutable('c++') },
   make: { debianPackage: 'make', find: () => findExecutable('make') },
   'arm64-cc': {
     debianPackage: 'gcc-aarch64-linux-gnu libc6-dev-arm64-cross',
