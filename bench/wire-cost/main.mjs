@@ -21,7 +21,7 @@ import { report } from './report.mjs'
 const usage = `npm run bench:wire-cost -- [options]
 
   --readings N   that are sent over each connection; default 5
-  --write        write docs/wire-cost.md and docs/wire-cost.svg
+  --write        write docs/wire-cost.md and .svg, also those in docs/es
   --json         print what was counted as JSON`
 const { values } = optionsFrom(
   usage,
@@ -145,6 +145,20 @@ async function measure(folder) {
   return rows
 }
 
+function writePage(rows, language) {
+  const { tables, chart } = report(rows, RADIOS, wakeUp, language)
+  const page = language === 'en' ? 'docs/wire-cost' : `docs/${language}/wire-cost`
+  const file = here(`../../${page}.md`)
+  const text = readFileSync(file, 'utf8')
+  const between = /(<!-- wire cost: begin -->\n)[\s\S]*(<!-- wire cost: end -->)/
+  if (!between.test(text)) throw new LineError(`${page}.md has lost its marks`)
+  writeFileSync(
+    file,
+    text.replace(between, (_, begin, end) => `${begin}\n${tables}\n${end}`),
+  )
+  writeFileSync(here(`../../${page}.svg`), chart)
+}
+
 const folder = mkdtempSync(join(tmpdir(), 'recado-wire-cost-'))
 chmodSync(folder, 0o755)
 try {
@@ -152,19 +166,8 @@ try {
   makeLine()
   const rows = await measure(folder)
   if (values.json) console.log(JSON.stringify(rows, null, 2))
-  const { tables, chart } = report(rows, RADIOS, wakeUp)
-  console.log(tables)
-  if (values.write) {
-    const page = here('../../docs/wire-cost.md')
-    const text = readFileSync(page, 'utf8')
-    const between = /(<!-- wire cost: begin -->\n)[\s\S]*(<!-- wire cost: end -->)/
-    if (!between.test(text)) throw new LineError('docs/wire-cost.md has lost its marks')
-    writeFileSync(
-      page,
-      text.replace(between, (_, begin, end) => `${begin}\n${tables}\n${end}`),
-    )
-    writeFileSync(here('../../docs/wire-cost.svg'), chart)
-  }
+  console.log(report(rows, RADIOS, wakeUp).tables)
+  if (values.write) for (const language of ['en', 'es']) writePage(rows, language)
 } catch (error) {
   console.error(error instanceof LineError ? `No measurement: ${error.message}` : error)
   process.exitCode = 1
