@@ -60,6 +60,17 @@ const spanish = ['Bytes', 'Conectarse', 'Publicar', 'Suscribirse', 'Lo que se gu
 const lessons = (names, base) => names.map((text, i) => ({ text: `${i + 1}. ${text}`, link: `${base}${learn[i]}` }))
 const items = (...pairs) => pairs.map(([text, link]) => ({ text, link }))
 
+const spanishSearch = {
+  button: { buttonText: 'Buscar', buttonAriaLabel: 'Buscar' },
+  modal: {
+    displayDetails: 'Mostrar detalles',
+    resetButtonTitle: 'Borrar la búsqueda',
+    backButtonTitle: 'Cerrar la búsqueda',
+    noResultsText: 'Nada para',
+    footer: { selectText: 'elegir', navigateText: 'moverse', closeText: 'cerrar' },
+  },
+}
+
 export default {
   srcDir: './.pages',
   outDir: './dist',
@@ -87,14 +98,24 @@ export default {
       link: '/es/learn/',
       themeConfig: {
         nav: items(['Aprender', '/es/learn/']),
-        sidebar: [{ text: 'MQTT desde cero', link: '/es/learn/', items: lessons(spanish, '/es/learn/') }],
+        sidebar: [
+          { text: 'MQTT desde cero', link: '/es/learn/', items: lessons(spanish, '/es/learn/') },
+          {
+            text: 'Más',
+            items: items(
+              ['En una Raspberry Pi', '/es/raspberry-pi'],
+              ['MQTT en malas redes', '/es/network-lab'],
+              ['El coste en la línea', '/es/wire-cost'],
+            ),
+          },
+        ],
         outline: { label: 'En esta página' },
         docFooter: { prev: 'Anterior', next: 'Siguiente' },
       },
     },
   },
   themeConfig: {
-    search: { provider: 'local' },
+    search: { provider: 'local', options: { locales: { es: { translations: spanishSearch } } } },
     nav: items(
       ['Learn', '/learn/'],
       ['Configuration', '/configuration'],
@@ -123,6 +144,7 @@ export default {
           ['Attacks', '/attacks'],
           ['Performance', '/performance'],
           ['Cost on the wire', '/wire-cost'],
+          ['On bad networks', '/network-lab'],
           ['Tools', '/tools'],
         ),
       },

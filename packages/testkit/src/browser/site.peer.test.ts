@@ -85,10 +85,11 @@ suite('the site of the documentation', { skip: skipWithout('chromium'), timeout:
     assert.equal(await page.locator('html').getAttribute('lang'), 'es')
     assert.match((await page.locator('html').getAttribute('class')) ?? '', /dark/)
     assert.match((await page.locator('.VPSidebar').textContent()) ?? '', /MQTT desde cero/)
+    assert.match((await page.locator('.VPNavBarSearch').textContent()) ?? '', /Buscar/)
     assert.match((await page.locator('.VPDocAsideOutline').textContent()) ?? '', /En esta página/)
   })
 
-  for (const path of ['/learn/connecting.html', '/configuration.html', '/wire-cost.html', '/api/client.html']) {
+  for (const path of ['/learn/connecting.html', '/configuration.html', '/es/network-lab.html', '/api/client.html']) {
     test(`${path} fits a telephone`, async () => {
       const page = await open(path, { viewport: { width: 360, height: 740 } })
       const width = (await page.evaluate('document.documentElement.scrollWidth')) as number
