@@ -33,14 +33,16 @@ async function quietCounters() {
   }
 }
 
+/** Counters when the line was last quiet: nothing happens between two measurements. */
+let after = await quietCounters()
+
 /** Returns the packets and bytes that `work` causes, divided by `times`, less `extra`. */
 async function cost(work, times = 1, extra = { packets: 0, bytesOut: 0 }) {
-  const before = await quietCounters()
+  const before = after
   for (let i = 0; i < times; i++) {
     await work()
-    await quietCounters() // one reading at a time, as a sensor sends them: nothing is acknowledged together
+    after = await quietCounters() // one reading at a time, as a sensor sends them: nothing is acknowledged together
   }
-  const after = await quietCounters()
   const of = (name) => (after[name] - before[name]) / times - (extra[name] ?? 0)
   return { packets: of('packets'), bytesOut: of('bytesOut'), bytesIn: of('bytesIn') }
 }

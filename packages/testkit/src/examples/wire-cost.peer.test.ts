@@ -28,13 +28,18 @@ test('a reading costs what its packets and their headers have', {
     assert.ok(row !== undefined, name)
     return row.reading
   }
+  // Bytes beside the headers: a server that answers late, on a busy machine, sends an acknowledgement of TCP before.
+  const content = (name: string): number => {
+    const { packets, bytesOut, bytesIn } = reading(name)
+    return bytesOut + bytesIn - TCP * packets
+  }
   const publish = 2 + 2 + 'casa/sala/temperatura'.length + 2 + 16
-  assert.equal(reading('MQTT 3.1.1, QoS 1').bytesOut - publish, TCP * (reading('MQTT 3.1.1, QoS 1').packets - 1))
-  assert.equal(reading('MQTT 3.1.1, QoS 1').bytesIn, TCP + 4)
-  assert.deepEqual(reading('MQTT 3.1.1, QoS 0'), { packets: 2, bytesOut: TCP + publish - 2, bytesIn: TCP })
-  // Topic Alias: no topic, but a Property Length, an identifier and the alias.
-  const alias = reading('MQTT 5.0, Topic Alias, QoS 1')
-  assert.equal(alias.bytesOut, TCP * (alias.packets - 1) + publish - 21 + 4)
+  assert.equal(content('MQTT 3.1.1, QoS 1'), publish + 4)
+  assert.ok(reading('MQTT 3.1.1, QoS 1').packets >= 3)
+  assert.equal(content('MQTT 3.1.1, QoS 0'), publish - 2)
+  assert.equal(reading('MQTT 3.1.1, QoS 0').packets, 2)
+  // Topic Alias: no topic, but a Property Length, an identifier and the alias. PUBACK says that nobody has subscribed.
+  assert.equal(content('MQTT 5.0, Topic Alias, QoS 1'), publish - 21 + 4 + 5)
   assert.deepEqual(reading('CoAP, confirmable'), { packets: 2, bytesOut: UDP + 47, bytesIn: UDP + 6 })
   assert.deepEqual(reading('CoAP, non-confirmable'), { packets: 1, bytesOut: UDP + 47, bytesIn: 0 })
   assert.ok(reading('HTTP/1.1, kept alive').bytesOut > reading('HTTP/2').bytesOut)
