@@ -53,6 +53,7 @@ import type { BridgeConfig } from '../config/bridges.ts'
 import type { EchoWatch } from './echo-watch.ts'
 import type { FarLineage } from './far-lineage.ts'
 import { FarPublisher, SentBatch } from './far-publisher.ts'
+import type { LineRoom } from './line-room.ts'
 import { PathWriter, pathWith } from './path-writer.ts'
 import type { TopicMap } from './topic-map.ts'
 
@@ -103,6 +104,7 @@ export interface LinkParts {
   readonly topics: TopicMap
   readonly lineage: FarLineage
   readonly echoes: EchoWatch
+  readonly room: LineRoom
   readonly environment: Environment
   readonly manner: ConnectManner
   /** Password for the remote broker; null for none. */
@@ -271,6 +273,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     const wasUp = this.#state === State.Up
     this.#state = State.Ended
     this.#publisher?.end()
+    this.#parts.room.emptied(this.#parts.environment.now())
     if (this.#proofTimer !== null) this.#parts.environment.clearTimer(this.#proofTimer)
     if (!this.#isAsked) this.#parts.relay.note = this.#noteBefore
     if (wasUp) this.#parts.relay.detach(this.#why ?? 'the connection was closed')
@@ -287,6 +290,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   }
 
   handleDrain(): void {
+    this.#parts.room.emptied(this.#parts.environment.now())
     if (this.#state !== State.Up) return
     try {
       this.#parts.relay.handleDrain()
@@ -419,10 +423,10 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   }
 
   #makePublisher(properties: Properties, receiveMaximum: number): FarPublisher {
-    const { config, relay, topics, lineage, environment } = this.#parts
+    const { config, relay, topics, lineage, room, environment } = this.#parts
     const ownMaximum = config.maxPacketBytes === 0 ? PACKET_SIZE_MAX : config.maxPacketBytes
     return new FarPublisher({
-      ...{ config, relay, topics, lineage, environment, receiveMaximum },
+      ...{ config, relay, topics, lineage, room, environment, receiveMaximum },
       connection: this.#connection,
       maximumPacketSize: Math.min(ownMaximum, properties.maximumPacketSize ?? PACKET_SIZE_MAX),
       maximumQoS: this.#maximumQoS,

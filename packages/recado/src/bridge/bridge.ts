@@ -15,6 +15,7 @@ import { credentialAt } from './clouds/sas-token.ts'
 import { dialFailure } from './dial-hints.ts'
 import { EchoWatch } from './echo-watch.ts'
 import { FarLineage, identityIn } from './far-lineage.ts'
+import { LineRoom } from './line-room.ts'
 import { RestartPause } from './restart-pause.ts'
 import { TopicMap } from './topic-map.ts'
 
@@ -77,6 +78,7 @@ export class Bridge implements LinkOwner {
   readonly #pause: RestartPause
   readonly #lineage: FarLineage = new FarLineage()
   readonly #echoes: EchoWatch = new EchoWatch()
+  readonly #room: LineRoom = new LineRoom()
   readonly #notificationTopic: string
   #manner: ConnectManner
   #relay: Relay | null = null
@@ -275,6 +277,7 @@ export class Bridge implements LinkOwner {
         topics: this.#topics,
         lineage: this.#lineage,
         echoes: this.#echoes,
+        room: this.#room,
         environment: this.#parts.environment,
         manner: this.#manner,
         password: credential?.password ?? config.remotePassword,

@@ -14,12 +14,11 @@ import { type Cloud, messageRefusal, refusalText } from './clouds/cloud.ts'
 import { findCloud } from './clouds/clouds.ts'
 import type { EchoWatch } from './echo-watch.ts'
 import type { FarLineage } from './far-lineage.ts'
+import type { LineRoom } from './line-room.ts'
 import type { PathWriter } from './path-writer.ts'
 import { RateGate } from './rate-gate.ts'
 import type { TopicMap } from './topic-map.ts'
 
-/** Bytes that may wait for a remote broker that does not read, before QoS 0 is dropped and other messages wait. */
-const WAITING_BYTES_MAX = 1024 * 1024
 /** Payloads from this size are not copied by the connection, so they must be the message's own. */
 const BY_REFERENCE_BYTES = 16 * 1024
 /** A longer topic has no alias: it would be kept as long as the connection. */
@@ -34,6 +33,7 @@ export interface PublisherParts {
   readonly lineage: FarLineage
   readonly environment: Environment
   readonly connection: Connection
+  readonly room: LineRoom
   /** Limits that the remote broker has told, and those of the configuration. */
   readonly maximumPacketSize: number
   readonly maximumQoS: QoS
@@ -101,8 +101,9 @@ export class FarPublisher {
   }
 
   makeRoom(): boolean {
-    const { connection, receiveMaximum } = this.#parts
-    if (connection.blocked && connection.blockedBytes >= WAITING_BYTES_MAX) return false
+    const { connection, receiveMaximum, room, environment } = this.#parts
+    // Without room QoS 0 is dropped, and other messages wait.
+    if (connection.blocked && !room.hasRoom(connection.blockedBytes, environment.now())) return false
     if (this.#batch !== null && this.#batchesOut + (this.isNoticeOut ? 1 : 0) >= receiveMaximum) return false
     return this.#rate === null || this.#isTime(this.#rate)
   }
