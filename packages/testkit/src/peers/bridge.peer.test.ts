@@ -158,3 +158,65 @@ describe('a bridge to Mosquitto', { skip, timeout: testTimeoutMs }, () => {
     })
   }
 })
+
+describe('a ring of Recado, Mosquitto and Recado, MQTT 5.0', { skip, timeout: testTimeoutMs }, () => {
+  const toEnd: (() => unknown)[] = []
+  afterEach(async () => {
+    for (const end of toEnd.splice(0).reverse()) await end()
+  })
+
+  test('carries each message once; one that began at the Mosquitto comes back there once, and ends', async () => {
+    const user = process.getuid?.() === 0 ? ['user root'] : []
+    const bridge = (name: string, to: RunningBroker, direction: string): string[] => [
+      ...[`connection ${name}`, `address 127.0.0.1:${to.port}`, `remote_clientid ring.${name}`, 'restart_timeout 1'],
+      ...['bridge_protocol_version mqttv50', `topic a/# ${direction} 2`],
+    ]
+    const start = async (kind: 'recado' | 'mosquitto', lines: readonly string[]): Promise<RunningBroker> => {
+      const broker = await startBroker(kind, { config: [...(kind === 'mosquitto' ? user : []), ...lines] })
+      toEnd.push(() => broker.stop())
+      return broker
+    }
+    // First to last, last to Mosquitto, Mosquitto to first.
+    const first = await start('recado', [])
+    const mosquitto = await start('mosquitto', bridge('m', first, 'out'))
+    const last = await start('recado', [...bridge('in', first, 'in'), ...bridge('out', mosquitto, 'out')])
+    const watchers = await Promise.all(
+      [first, mosquitto, last].map(async (broker) => {
+        const watcher = await Watcher.at(broker, 'a/#')
+        toEnd.push(() => watcher.client.endAsync(true))
+        return watcher
+      }),
+    )
+    const states = [
+      [first, 'm'],
+      [first, 'in'],
+      [mosquitto, 'out'],
+    ] as const
+    for (const [broker, name] of states) {
+      const topic = `$SYS/broker/connection/ring.${name}/state`
+      const state = await Watcher.at(broker, topic)
+      toEnd.push(() => state.client.endAsync(true))
+      await state.until(topic, '1')
+    }
+    // The second message of a broker goes the same way behind the first: echoes of that are before it.
+    const counts = watchers.map(() => new Map<string, number>())
+    for (const round of ['one', 'two', 'end']) {
+      for (const [from, { client }] of watchers.entries()) {
+        await client.publishAsync(`a/${from}`, round, { qos: 2 })
+        for (const [at, watcher] of watchers.entries()) {
+          for (const { topic, payload } of await watcher.until(`a/${from}`, round)) {
+            const key = `${topic} ${payload}`
+            counts[at]!.set(key, (counts[at]!.get(key) ?? 0) + 1)
+          }
+        }
+      }
+    }
+    for (const [at, seen] of counts.entries()) {
+      for (const [key, count] of seen) {
+        if (key.endsWith('end')) continue
+        // Mosquitto puts itself on no path.
+        assert.equal(count, at === 1 && key.startsWith('a/1') ? 2 : 1, `${key} at ${at}`)
+      }
+    }
+  })
+})
