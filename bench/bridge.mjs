@@ -109,10 +109,12 @@ class Traffic {
   #subscriber
   #timer
   #qos
+  #name
   #payload = Buffer.alloc(Number(options.size), 'x')
 
-  static async open(near, far, qos) {
+  static async open(name, near, far, qos) {
     const traffic = new Traffic()
+    traffic.#name = name
     traffic.#qos = qos
     traffic.#subscriber = await client(far, 'bench-subscriber', (packet) => {
       if (packet.type === PacketType.PUBLISH) traffic.received++
@@ -129,7 +131,8 @@ class Traffic {
   async ready() {
     const untilMs = performance.now() + READY_MS
     while (this.received === 0) {
-      if (performance.now() > untilMs) throw new BenchError('no message crosses the bridge')
+      if (performance.now() > untilMs)
+        throw new BenchError(`${this.#name}: no message crosses the bridge within ${READY_MS / 1_000} s`)
       this.#publish(1)
       await wait(100)
     }
@@ -177,7 +180,7 @@ async function measure(contestant, qos) {
   let traffic = null
   try {
     near = await startBroker(withBridge(contestant, farPort, qos), nearPort, BROKER_CPU)
-    traffic = await Traffic.open(nearPort, farPort, qos)
+    traffic = await Traffic.open(contestant.name, nearPort, farPort, qos)
     await traffic.ready()
     const untilMs = performance.now() + WARM_MS
     while (traffic.received < WARM_MESSAGES && performance.now() < untilMs) await wait(50)
@@ -207,6 +210,9 @@ async function main() {
   const contestants = contestantsOf({ only: names, nodes, brokers: [] }).filter(
     ({ name }) => name.endsWith('-disk') === options.disk && (nodes.length === 0 || !/^recado(-disk)?$/.test(name)),
   )
+  // With 0, for no limit, a bridge of Mosquitto 2.0 says a Receive Maximum of 0 in MQTT 5.0, and is refused.
+  for (const { files } of contestants)
+    files['broker.conf'] = files['broker.conf'].replace('max_inflight_messages 0', 'max_inflight_messages 60000')
   for (const { name, version } of contestants) console.log(`${name}: ${version}`)
   const results = new Map()
   for (let round = 0; round < Number(options.rounds); round++) {
