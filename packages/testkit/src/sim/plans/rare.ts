@@ -12,7 +12,7 @@ import { type Step, step } from './step.ts'
 const TOPICS = ['a', 'a/b', 'a/b/c', 'b', 'b/c', 'c//d'] as const
 
 export function withRareThings(plan: Plan): Plan {
-  return withNarrowReader(withReleases(withRepeats(plan)))
+  return withLeavingReader(withNarrowReader(withReleases(withRepeats(plan))))
 }
 
 /** A client says what belongs to a QoS 2 message more often than once, and gives its Packet Identifiers out again soon. */
@@ -109,6 +109,27 @@ function withNarrowReader(plan: Plan): Plan {
   }
   const changed = withProfile(plan, client, { maximumPacketSize, topicAliasMaximum: chance.between(1, 6) })
   return withSteps(changed, steps)
+}
+
+/** A client gets retained messages one at a time, and unsubscribes before it has them all. */
+function withLeavingReader(plan: Plan): Plan {
+  const chance = new Chance(plan.seed, 'plan', 'leaving')
+  if (!chance.of(0.04)) return plan
+  const client = pickClient(chance, plan, ({ isLibrary, hasStore }) => !isLibrary && !hasStore)
+  const publisher = pickClient(chance, plan, (each) => each !== plan.clients[client])
+  if (client < 0 || publisher < 0) return plan
+  const atMs = lastMsOf(plan) + 3_000
+  const changes = { version: 5, receiveMaximum: 1, keepAliveSeconds: 0, maximumPacketSize: 0, will: null } as const
+  const subscription = { ...subscriptionTo('#'), qos: chance.pick([1, 2] as const), retainHandling: 0 as const }
+  return withSteps(plan, [
+    step(atMs, 'connect', { client: publisher }),
+    ...TOPICS.map((topic, i) => publishing(atMs + 500 + i, publisher, topic, `to be left ${i}`, true)),
+    step(atMs + 1_000, 'connect', { client, cleanStart: true, withWill: false, changes }),
+    step(atMs + 1_400, 'acknowledge', { client, how: 'hold' }),
+    step(atMs + 1_500, 'subscribe', { client, subscriptions: [subscription] }),
+    step(atMs + 1_500 + chance.between(0, 300), 'unsubscribe', { client, topicFilters: ['#'] }),
+    step(atMs + 2_000, 'acknowledge', { client, how: 'now' }),
+  ])
 }
 
 /** -1: there is none. */
