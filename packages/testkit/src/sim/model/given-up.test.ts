@@ -4,6 +4,7 @@ import { settingsOf } from '../broker-config.ts'
 import { makePlan } from '../plans/make.ts'
 import { policyOf } from '../plans/policy.ts'
 import { crash } from './crash.ts'
+import { deliver } from './deliveries.ts'
 import { checkDrop } from './drops.ts'
 import { findNew } from './look-alikes.ts'
 import { Model } from './model.ts'
@@ -266,4 +267,19 @@ test('what has gone to other members stays theirs when its client subscribes aga
       if (isWithdrawn) assert.equal(found, ofOther)
       else assert.match(String(found), /another member of/)
     }
+})
+
+test('a message for a member that comes once more after a crash waits at QoS 0 while its subscriptions are reviewed', () => {
+  for (const isReviewed of [true, false]) {
+    const { model, member } = world()
+    const first = member('first')
+    const publication = model.newPublication('t', 'm', 0, false, '', null, first, '')
+    deliver(model, publication)
+    model.isReviewed = () => isReviewed
+    deliver(model, publication)
+    assert.deepEqual(
+      publication.expectations.map((each) => each.mayWait),
+      [isReviewed],
+    )
+  }
 })
