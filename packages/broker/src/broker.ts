@@ -64,6 +64,7 @@ import {
   type ControlHook,
   controllerOf,
   enhancedAuthenticatorOf,
+  guardedWatch,
   says,
   transformerOf,
 } from './hooks.ts'
@@ -85,8 +86,9 @@ import {
   tls as tlsRule,
   updateRules,
   upgradeRules,
+  watch as watchRule,
 } from './option-rules.ts'
-import type { ClientInfo, Observer, Store, Transport, TransportHandler } from './ports.ts'
+import type { ClientInfo, MessageWatch, Observer, Store, Transport, TransportHandler } from './ports.ts'
 import { type Relay, type RelayOptions, RelaySession } from './relay.ts'
 
 /** Rule for the name of a durable subscription. */
@@ -294,6 +296,7 @@ export class Broker {
     }
     if (core.options.delayedPublish && isDelayed(message.topic)) return this.#publishLater(message)
     this.#observers.merged?.['message.published']?.({ client: null, message })
+    if (core.context.watch?.published(null, message) === true) message.isWatched = true
     if (message.retain) this.#ownRetained.add(message)
     const taking = options.isNews === true ? Taking.News : message.qos > 0 ? Taking.Told : Taking.Untold
     const { reasonCode, isRetained } = core.intake.accept(message, taking)
@@ -555,6 +558,20 @@ export class Broker {
   observe(observer: Observer): () => void {
     check('the observer', observer, observerRule)
     return this.#observers.add(observer)
+  }
+
+  /**
+   * Follows messages on their way, for latencies and spans; one at a time. Without it the broker does nothing for it.
+   * Errors are reported as `hook.failed`. Returns the function that ends it. @throws MqttError ERR_MQTT_OPTION
+   */
+  watch(watch: MessageWatch): () => void {
+    check('the watch', watch, watchRule)
+    if (this.#core.context.watch !== null) throw new OptionError('messages are followed already: end that first')
+    const guard = guardedWatch(watch, this.#hookFailed)
+    this.#core.watch(guard)
+    return () => {
+      if (this.#core.context.watch === guard) this.#core.watch(null)
+    }
   }
 
   /**

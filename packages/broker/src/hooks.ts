@@ -36,6 +36,7 @@ import {
   type EnhancedAuthenticator,
   type MessageChanges,
   type MessageProperties,
+  type MessageWatch,
   type Observer,
   PENDING,
   REFUSED,
@@ -446,4 +447,28 @@ export function guarded(observer: Observer, failed: HookFailed): Observer {
     Object.assign(result, { [name]: guard })
   }
   return result
+}
+
+/** Catches errors of a watch; a message whose beginning fails is not followed. */
+export function guardedWatch(watch: MessageWatch, failed: HookFailed): MessageWatch {
+  const attempt = (name: keyof MessageWatch, call: () => void): void => {
+    try {
+      call()
+    } catch (error) {
+      failed(`watch ${name}`, error)
+    }
+  }
+  return {
+    published(client, message) {
+      try {
+        return watch.published(client, message) === true
+      } catch (error) {
+        failed('watch published', error)
+        return false
+      }
+    },
+    delivered: (client, message) => attempt('delivered', () => watch.delivered(client, message)),
+    acknowledged: (message) => attempt('acknowledged', () => watch.acknowledged(message)),
+    committed: (milliseconds) => attempt('committed', () => watch.committed(milliseconds)),
+  }
 }

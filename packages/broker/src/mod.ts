@@ -159,6 +159,7 @@ export type {
   DropReason,
   Grants,
   MessageProperties,
+  MessageWatch,
   Observer,
   Peer,
   Random,

@@ -50,7 +50,7 @@ import type {
   EnhancedAuthenticationHook,
   MessageTransformation,
 } from './hooks.ts'
-import type { AuthenticationAnswer, BrokerEvents, ConnectDecision, MessageProperties } from './ports.ts'
+import type { AuthenticationAnswer, BrokerEvents, ConnectDecision, MessageProperties, MessageWatch } from './ports.ts'
 
 type TlsOptions = NonNullable<ListenOptions['tls']>
 type TlsKeyPair = NonNullable<TlsOptions['serverNames']>[string]
@@ -142,6 +142,12 @@ const enhancedHooks = hooksOf<EnhancedAuthenticationHook>(
 const enhancedAuthentication: Rule = {
   must: 'an object with methods and step',
   holds: (value, name) => enhancedHooks.holds(value, name) && (value as { methods?: unknown }).methods !== undefined,
+}
+const watchNames: readonly (keyof MessageWatch)[] = ['published', 'delivered', 'acknowledged', 'committed']
+export const watch: Rule = {
+  must: `an object with the functions ${watchNames.join(', ')}`,
+  holds: (value) =>
+    isObject(value) && watchNames.every((name) => typeof (value as Partial<MessageWatch>)[name] === 'function'),
 }
 export const observer: Rule = hooksOf<{ [Name in keyof BrokerEvents]: unknown }>(
   {

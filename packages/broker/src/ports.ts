@@ -580,6 +580,24 @@ export interface BrokerEvents {
 /** Functions that are called when something happens, by the name of the event. */
 export type Observer = { [Name in keyof BrokerEvents]?: (event: BrokerEvents[Name]) => void }
 
+/**
+ * Follows some messages on their way through the broker, for latencies and spans. Messages that were read back from the
+ * disk are no longer followed.
+ */
+export interface MessageWatch {
+  /**
+   * A client publishes the message, or the embedding program (null), and it is being accepted. Returns true: it is to be
+   * followed. Borrowed unless it is.
+   */
+  published(client: ClientInfo | null, message: ApplicationMessage): boolean
+  /** A followed message was written for a subscriber: it leaves at the end of this turn. */
+  delivered(client: ClientInfo, message: ApplicationMessage): void
+  /** PUBACK or PUBREC of a followed message was written for its publisher. */
+  acknowledged(message: ApplicationMessage): void
+  /** The store has made a batch safe, in so many milliseconds. */
+  committed(milliseconds: number): void
+}
+
 /** Message properties that an embedder may set on `broker.publish`. */
 export type MessageProperties = Pick<
   Properties,

@@ -8,7 +8,15 @@
  * work concerns all of them: the end of a turn, a change of configuration, the figures, the end.
  */
 import type { ReasonCode } from '@recado/protocol'
-import type { ClientInfo, Controller, Observer, ProcessMemory, Transport, TransportHandler } from '../ports.ts'
+import type {
+  ClientInfo,
+  Controller,
+  MessageWatch,
+  Observer,
+  ProcessMemory,
+  Transport,
+  TransportHandler,
+} from '../ports.ts'
 import { Context, type CorePorts } from './base/context.ts'
 import type { Limits } from './base/limits.ts'
 import { MemoryGuard } from './base/memory-guard.ts'
@@ -61,7 +69,7 @@ export class Core {
     const context = new Context(limits, options, ports, () => this.endTurn())
     this.context = context
     this.settings = resolveSettings(limits, options)
-    this.#store = ports.store?.isPersistent ? new MeasuredStore(ports.store, context.clock, context.metrics) : null
+    this.#store = ports.store?.isPersistent ? new MeasuredStore(ports.store, context) : null
     this.journal = this.#store === null ? null : new Journal(this.#store, context)
     const { journal } = this
     this.router = new Router(limits, context.metrics, context.authorizer?.mayReceive !== undefined)
@@ -193,6 +201,11 @@ export class Core {
   observe(observer: Observer | null): void {
     this.context.observe(observer)
     this.router.observer = routeObserverOf(observer)
+  }
+
+  /** Sets who follows messages; null for nobody. */
+  watch(watch: MessageWatch | null): void {
+    this.context.watch = watch
   }
 
   /** Controllers of `$CONTROL/…` by Topic Name: messages to it are commands. */

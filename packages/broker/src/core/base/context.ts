@@ -13,6 +13,7 @@ import type {
   Clock,
   DropReason,
   EnhancedAuthenticator,
+  MessageWatch,
   Observer,
   ProcessMemory,
   Random,
@@ -86,6 +87,8 @@ export class Context {
   rewrites: TopicRewrites | null = null
   /** Memory ceiling; null when there is none. */
   memoryGuard: MemoryGuard | null = null
+  /** Follows messages for latencies and spans; null: nobody does. */
+  watch: MessageWatch | null = null
   /** Number of times that rights have changed: a login that was under way then is decided again. */
   rechecks = 0
 

@@ -95,6 +95,8 @@ export class Message implements ApplicationMessage {
   hasDisallowedCodePoint = false
   /** True: the publisher has been told, or will be, that the message is taken, so no limit that all share is a reason to drop it any more. */
   isTaken = false
+  /** True: `Context.watch` follows it. */
+  isWatched = false
   /** Deliveries that keep it in memory (`Holdings`). */
   holders = 0
   buffer: Uint8Array

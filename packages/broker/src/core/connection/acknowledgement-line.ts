@@ -36,12 +36,18 @@ export class AcknowledgementLine implements AckOwner {
   }
 
   /** Sends PUBACK, PUBREC or PUBCOMP that promises nothing that is still unsafe; behind those that are still owed. */
-  acknowledge(packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode): void {
+  acknowledge(
+    packetType: 4 | 5 | 7,
+    packetId: number,
+    reasonCode: ReasonCode,
+    onSent: (() => void) | null = null,
+  ): void {
     if (this.#line.length > 0 && !(packetType === PacketType.PUBACK && this.#maySendPuback())) {
-      this.#line.push(new PendingAck(this, packetType, packetId, reasonCode))
+      this.#line.push(new PendingAck(this, packetType, packetId, reasonCode, onSent))
       return
     }
     this.#send(packetType, packetId, reasonCode)
+    onSent?.()
   }
 
   /**
@@ -92,6 +98,7 @@ export class AcknowledgementLine implements AckOwner {
       const pending = this.#line[settled++]!
       if (pending instanceof PendingAck) {
         this.#send(pending.packetType, pending.packetId, pending.reasonCode)
+        pending.onSent?.()
       } else if (pending instanceof PendingPacket) {
         connection.send(pending.packet)
         if (connection.isActive) pending.afterwards?.()

@@ -250,6 +250,7 @@ function acceptMessage(connection: PublishingClient, publish: Publish, topic: st
   if (message === null) return
   if (message.retain) message.source = connection.source ?? session.client
   if (context.observesMessages) context.observer?.['message.published']?.({ client: connection, message })
+  if (context.watch?.published(connection, message) === true) message.isWatched = true
   const taking = qos > 0 && connection.protocolVersion === 5 ? Taking.Told : Taking.Untold
   const { reasonCode, hasRows, isRetained, owesDisk, work } = parts.intake.accept(message, taking)
   connection.readGate.tookWork(work)
@@ -276,14 +277,15 @@ function acceptMessage(connection: PublishingClient, publish: Publish, topic: st
     return
   }
   if (qos === 2 && !isFailure && session.receivedIds !== null) journal!.received(message, session.receivedIds, packetId)
+  const onSent = message.isWatched ? (): void => context.watch?.acknowledged(message) : null
   // One that has been refused as a whole waits for nothing.
   if (journal !== null && owesDisk && (hasRows || !isFailure)) {
-    const pending = new PendingAck(connection.acknowledgements, acknowledgementOf(qos), packetId, reasonCode)
+    const pending = new PendingAck(connection.acknowledgements, acknowledgementOf(qos), packetId, reasonCode, onSent)
     journal.owe(message, pending, isRetained)
     connection.acknowledgements.owe(pending)
     holdBack(connection, journal)
   } else {
-    connection.acknowledgements.acknowledge(acknowledgementOf(qos), packetId, reasonCode)
+    connection.acknowledgements.acknowledge(acknowledgementOf(qos), packetId, reasonCode, onSent)
   }
 }
 

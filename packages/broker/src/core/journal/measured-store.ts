@@ -5,39 +5,46 @@
  * `Core` puts it between the `Journal` and the store. Invariant: measuring costs two readings of the clock for a batch,
  * and nothing for a message.
  */
-import type { Clock, Store } from '../../ports.ts'
+import type { Clock, MessageWatch, Store } from '../../ports.ts'
 import type { Metrics } from '../base/metrics.ts'
+
+/** Part of the context that measuring needs. */
+export interface MeasuringContext {
+  readonly clock: Clock
+  readonly metrics: Metrics
+  readonly watch: MessageWatch | null
+}
 
 export class MeasuredStore implements Store {
   readonly isPersistent = true
   readonly #store: Store
-  readonly #clock: Clock
-  readonly #metrics: Metrics
+  readonly #context: MeasuringContext
   /** Time when the oldest batch was begun that is not safe; NaN: all are. */
   #unsafeSinceMs: number = Number.NaN
   /** Rows of the batch that is being filled. */
   #rows = 0
 
-  constructor(store: Store, clock: Clock, metrics: Metrics) {
+  constructor(store: Store, context: MeasuringContext) {
     this.#store = store
-    this.#clock = clock
-    this.#metrics = metrics
+    this.#context = context
   }
 
   /** Milliseconds since the oldest batch that is not safe was begun; 0: all are. Grows while the store fails. */
   get lagMs(): number {
-    return Number.isNaN(this.#unsafeSinceMs) ? 0 : Math.max(0, this.#clock.nowMs() - this.#unsafeSinceMs)
+    return Number.isNaN(this.#unsafeSinceMs) ? 0 : Math.max(0, this.#context.clock.nowMs() - this.#unsafeSinceMs)
   }
 
   write(fill: () => void, done: (error: Error | null) => void): void {
     this.#rows = 0
-    if (Number.isNaN(this.#unsafeSinceMs)) this.#unsafeSinceMs = this.#clock.nowMs()
+    if (Number.isNaN(this.#unsafeSinceMs)) this.#unsafeSinceMs = this.#context.clock.nowMs()
     this.#store.write(fill, (error) => {
       if (error === null) {
-        const metrics = this.#metrics
+        const { metrics, watch } = this.#context
+        const { lagMs } = this
         metrics.storeBatches++
         metrics.storeRows += this.#rows
-        metrics.storeMs += this.lagMs
+        metrics.storeMs += lagMs
+        watch?.committed(lagMs)
         this.#unsafeSinceMs = Number.NaN
       }
       done(error)

@@ -35,13 +35,22 @@ export class PendingAck extends PendingAnswer {
   readonly packetType: 4 | 5 | 7
   readonly packetId: number
   readonly reasonCode: ReasonCode
+  /** Called when it has been sent, for a message that is followed; null: nobody waits for that. */
+  readonly onSent: (() => void) | null
 
-  constructor(owner: AckOwner, packetType: 4 | 5 | 7, packetId: number, reasonCode: ReasonCode) {
+  constructor(
+    owner: AckOwner,
+    packetType: 4 | 5 | 7,
+    packetId: number,
+    reasonCode: ReasonCode,
+    onSent: (() => void) | null = null,
+  ) {
     super()
     this.owner = owner
     this.packetType = packetType
     this.packetId = packetId
     this.reasonCode = reasonCode
+    this.onSent = onSent
   }
 
   protected onAllSafe(): void {
