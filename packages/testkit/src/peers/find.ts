@@ -42,6 +42,7 @@ export type PeerName =
   | 'jq'
   | 'curl'
   | 'unzip'
+  | 'promtool'
 
 interface PeerSource {
   readonly debianPackage: string
@@ -93,6 +94,8 @@ const peers: Readonly<Record<PeerName, PeerSource>> = {
   curl: { debianPackage: 'curl', find: () => findExecutable('curl') },
   /** Takes Helm out of the package of npm that has it. */
   unzip: { debianPackage: 'unzip', find: () => findExecutable('unzip') },
+  /** Checks and evaluates alert rules (packaging/prometheus). */
+  promtool: { debianPackage: 'prometheus', find: () => findExecutable('promtool') },
   chromium: { debianPackage: 'chromium', find: () => findExecutable('chromium') },
 }
 
