@@ -16,6 +16,8 @@ import { published, root } from './workspace.mjs'
 
 /** Modules that are loaded from `node_modules`: they have binaries, or are loaded by a name that only Node follows. */
 export const outside = ['lmdb', 'ws', 'node-unix-socket', 'node-sqlite3-wasm']
+/** Optional peers, which an operator installs beside the program. */
+const peers = ['@opentelemetry/*']
 /** Optional accelerations of dependencies that the program does not use. */
 export const unused = ['msgpackr-extract', 'bufferutil', 'utf-8-validate']
 
@@ -55,7 +57,7 @@ async function divided(esbuild) {
     target: 'node20',
     sourcemap: 'inline',
     sourcesContent: false,
-    external: [...outside, ...unused, '*.node'],
+    external: [...outside, ...peers, ...unused, '*.node'],
     logLevel: 'error',
   })
   return { files: outputFiles, inputs: metafile.inputs }

@@ -10,7 +10,7 @@ async function readApi() {
   const admin = createAdmin(broker, { host, decisionsMax: 1 })
   const { operations } = admin
   const document = openApi(operations, '')
-  admin.close()
+  await admin.close()
   await broker.close()
   return { operations, document }
 }
@@ -90,7 +90,8 @@ export async function httpApiPage() {
 
 # HTTP API
 
-A listener with \`protocol http_api\` serves this API, metrics for Prometheus and health checks. The API describes itself:
+A listener with \`protocol http_api\` serves this API, metrics for Prometheus and health checks; a broker without
+configured listeners has one on 127.0.0.1:9883. The API describes itself:
 \`GET /api/v1/openapi.json\` is its OpenAPI 3.1 document.
 
     listener 9883 127.0.0.1

@@ -159,3 +159,49 @@ test('answers have an ETag, and problems say what to do', async (context) => {
   assert.deepEqual([method.status, method.headers.allow], [405, 'GET'])
   assert.equal((await ask('/api/v1/clients?cursor=xx')).status, 400)
 })
+
+test('/metrics has histograms of sampled messages and the numbers of each listener, in both forms', async (context) => {
+  const { ask, mqttPort, broker } = await serve(context)
+  const client = await connect(`mqtt://127.0.0.1:${mqttPort}`, { clientId: 'ada' })
+  context.after(() => client.close())
+  const messages = client.subscribe('t', { qos: 1 })
+  await messages.ready
+  await client.publish('t', 'x', { qos: 1 })
+  await messages.next()
+  let text = ''
+  // The values are those of the end of the turn.
+  while (!/^recado_publish_to_acknowledge_seconds_count 1$/m.test(text)) text = (await ask('/metrics')).text
+  assert.match(text, /^# TYPE recado_publish_to_deliver_seconds histogram$/m)
+  assert.match(text, /^recado_publish_to_deliver_seconds_bucket\{le="\+Inf"\} 1$/m)
+  assert.match(text, /^recado_publish_to_deliver_seconds_bucket\{le="0\.0001"\} [01]$/m)
+  assert.match(text, /^recado_commit_seconds_count 0$/m)
+  assert.match(text, /^# TYPE recado_listener_messages_received_total counter$/m)
+  const [view] = broker.inspect.listeners()
+  assert.match(text, new RegExp(`^recado_listener_messages_received_total\\{listener="${view!.listener}"\\} 1$`, 'm'))
+  assert.match(text, /^recado_listener_clients\{listener="[^"]+"\} 1$/m)
+  const { text: open } = await ask('/metrics', { headers: { accept: 'application/openmetrics-text' } })
+  assert.match(open, /^# TYPE recado_listener_messages_received counter$/m)
+  assert.match(open, /\n# EOF\n$/)
+})
+
+test('topics that are published to have their last publisher and their rate', async (context) => {
+  const { ask, mqttPort, broker } = await serve(context)
+  const ada = await connect(`mqtt://127.0.0.1:${mqttPort}`, { clientId: 'ada' })
+  context.after(() => ada.close())
+  for (let i = 0; i < 3; i++) await ada.publish('a/1', 'x', { qos: 1 })
+  await broker.publish({ topic: 'b', payload: 'x', retain: true })
+  const { items } = (await ask('/api/v1/publications?sort=-messages')).json()
+  assert.deepEqual(
+    items.map(({ topic, clientId, qos, retain, messages }: Record<string, unknown>) => [
+      ...[topic, clientId, qos, retain, messages],
+    ]),
+    [
+      ['a/1', 'ada', 1, false, 3],
+      ['b', null, 0, true, 1],
+    ],
+  )
+  assert.equal((await ask('/api/v1/publications?topicFilter=a/%23&client=ada&limit=1')).json().items.length, 1)
+  assert.equal((await ask('/api/v1/publications?sort=colour')).status, 400)
+  const off = await serve(context, { admin: { decisionsMax: 0 } })
+  assert.equal((await off.ask('/api/v1/publications')).status, 501)
+})

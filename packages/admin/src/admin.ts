@@ -4,7 +4,7 @@
  *     const admin = createAdmin(broker, { host })
  *     await broker.listen({ port: 9883, protocol: http(admin.handler, admin.serverOptions) })
  *
- * Invariant: nothing here is on the way of a message, but for observers that the options turn on.
+ * Invariant: nothing here is on the way of a message but a countdown, and what a sample of about a thousand a second costs.
  */
 import type { IncomingMessage, ServerOptions, ServerResponse } from 'node:http'
 import { fileURLToPath } from 'node:url'
@@ -20,6 +20,8 @@ import { appOf } from './http/app.ts'
 import { openApi } from './http/openapi.ts'
 import { type Operation, operation } from './http/operation.ts'
 import { History } from './metrics/history.ts'
+import { Latencies } from './metrics/latencies.ts'
+import { Watches } from './metrics/watches.ts'
 import { accessOperations } from './operations/access.ts'
 import { backupOperation } from './operations/backup.ts'
 import { clientOperations } from './operations/clients.ts'
@@ -29,6 +31,7 @@ import { messageOperations } from './operations/messages.ts'
 import type { Parts } from './operations/parts.ts'
 import { serverOperations } from './operations/server.ts'
 import { subscriptionOperations } from './operations/subscriptions.ts'
+import { type Otlp, type OtlpOptions, startOtlp } from './otlp/otlp.ts'
 import { Dashboard } from './pages/dashboard.ts'
 import { Decisions } from './why/decisions.ts'
 
@@ -67,6 +70,12 @@ export class Admin {
   #stopObserving: () => void = () => {}
   readonly #history: History
   readonly #samples: ProcessSamples = new ProcessSamples()
+  readonly #latencies: Latencies = new Latencies()
+  readonly #watches: Watches
+  readonly #stopWatching: () => void
+  readonly #broker: Broker
+  readonly #host: AdminHost
+  #otlp: Otlp | null = null
 
   constructor(broker: Broker, options: AdminOptions) {
     const { host, tokens, decisionsMax = DECISIONS_MAX, dashboard = true, requestsPerSecond } = options
@@ -82,9 +91,14 @@ export class Admin {
       identification,
       audit: new AuditLog(host),
       history: this.#history,
+      latencies: this.#latencies,
       startedAtMs: Date.now(),
     }
+    this.#broker = broker
+    this.#host = host
     const decisions = decisionsMax === 0 ? null : new Decisions(decisionsMax)
+    this.#watches = new Watches(this.#latencies, decisions)
+    this.#stopWatching = broker.watch(this.#watches)
     if (decisions !== null) this.#stopObserving = broker.observe(decisions.observer)
     const all: Operation[] = [
       ...serverOperations(parts),
@@ -127,6 +141,19 @@ export class Admin {
     return path === '/metrics' || path === '/livez' || path === '/readyz' || path.startsWith('/api/v1/')
   }
 
+  /**
+   * Exports metrics, and spans, by OTLP as well, in the place of an export before; null: no more.
+   * @throws OtlpError when a package of OpenTelemetry is missing
+   */
+  async exportBy(options: OtlpOptions | null): Promise<void> {
+    await this.#otlp?.stop()
+    this.#otlp = null
+    this.#watches.spans = null
+    if (options === null) return
+    this.#otlp = await startOtlp(this.#broker, this.#latencies, this.#host, options)
+    this.#watches.spans = this.#otlp.watch
+  }
+
   /** Forgets logins and ends sessions: users, roles or rights have changed. */
   loginsChanged(): void {
     this.#identification.forget()
@@ -134,10 +161,14 @@ export class Admin {
   }
 
   /** Stops what it measures. */
-  close(): void {
+  async close(): Promise<void> {
     this.#samples.stop()
     this.#history.stop()
+    this.#latencies.stop()
+    this.#stopWatching()
+    this.#watches.stop()
     this.#stopObserving()
+    await this.exportBy(null)
   }
 }
 

@@ -22,3 +22,4 @@ export type {
 } from './host.ts'
 export { openApi } from './http/openapi.ts'
 export type { Operation } from './http/operation.ts'
+export { OtlpError, type OtlpOptions } from './otlp/otlp.ts'

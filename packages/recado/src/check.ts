@@ -77,7 +77,7 @@ function addressWarnings({ listeners }: Config): string[] {
   const own = Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address))
   return listeners.flatMap(({ host, name, optional }) => {
     const isOwn = host === null || isIP(host) === 0 || own.includes(host) || isWildcard(host) || host.startsWith('127.')
-    return isOwn || optional ? [] : [`cannot listen on ${name}: this machine does not have that address now`]
+    return isOwn || optional !== null ? [] : [`cannot listen on ${name}: this machine does not have that address now`]
   })
 }
 

@@ -30,7 +30,7 @@ import { commandName } from './command-name.ts'
 import { hasLogins } from './config/admission.ts'
 import { brokerOptionsFrom, socketsFor } from './config/broker-options.ts'
 import { type CommandLine, type Config, loadConfig } from './config/config.ts'
-import type { ListenerConfig } from './config/listeners.ts'
+import { type ListenerConfig, servesApi } from './config/listeners.ts'
 import type { MosquittoVersion } from './config/log.ts'
 import { mosquittoLines } from './config/mosquitto-errors.ts'
 import { ConfigError } from './config/parse.ts'
@@ -192,7 +192,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     bridges.take(config.bridges)
     const inherited = inheritedSockets(io.env ?? {}, process.pid)
     const listenOn = (listener: ListenerConfig, next: Config, files: ListenerFiles): Promise<ListenerHandle | null> =>
-      listen(opened, listener, inherited.takeFor(socketsFor(listener, next)), files, administered)
+      listen(opened, listener, inherited.takeFor(socketsFor(listener, next)), files, administered, log)
     await administered.prepare(config.listeners)
     const handles = await listenOnAll(config, (listener) => listenOn(listener, config, files))
     for (const { address } of inherited.rest()) {
@@ -243,7 +243,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     return failure(io, error, asMosquitto)
   } finally {
     running?.close()
-    administration?.close()
+    await administration?.close()
     removePidFile(config)
     sys?.stop()
     signals.dispose()
@@ -421,6 +421,7 @@ async function listen(
   sockets: readonly ListenOptions[],
   files: ListenerFiles,
   administration: Administration,
+  log: Logger,
 ): Promise<ListenerHandle | null> {
   for (const [index, socket] of sockets.entries()) {
     try {
@@ -435,7 +436,12 @@ async function listen(
       const code = ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code ?? ''
       const isMissing = code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL'
       if (isMissing && index + 1 < sockets.length) continue
-      if (isMissing && listener.optional) return null
+      if (isMissing && listener.optional !== null) return null
+      if (code === 'EADDRINUSE' && listener.optional === 'port') {
+        const text = `Warning: The HTTP API is not there, for another program has the port of ${listener.name}. Configure listeners, one of them with protocol http_api, to have it elsewhere.`
+        log.log('warning', 'api.port-in-use', text, { listener: listener.name })
+        return null
+      }
       throw error
     }
   }
@@ -541,6 +547,8 @@ function sayStarted(
     for (const text of words.listenerOpened(openedListener(listener, handle))) {
       log.log('information', 'listener.started', text, { listener: listener.name, address: handle.address })
     }
+    // The API has tokens as well.
+    if (servesApi(listener)) continue
     if (!listener.allowAnonymous && !hasLogins(listener) && listener.usernameFrom === 'connect') {
       const text = `Clients on ${handle.address} must log in, and no way to log in is configured: nobody can connect. Set allow_anonymous.`
       log.log('warning', 'listener.useless', `Warning: ${text}`, { listener: listener.name })
@@ -583,13 +591,16 @@ function banner({ listeners, dataFolder, durability }: Config, opened: readonly 
     durability === 'memory'
       ? 'Sessions and messages are kept in memory only.'
       : `Sessions and messages are kept in ${resolve(dataFolder)}.`
-  const addresses = opened.map(({ handle }) => handle.address).join(' and ')
+  const mqtt = opened.filter(({ listener }) => !servesApi(listener))
+  const addresses = mqtt.map(({ handle }) => handle.address).join(' and ')
+  const api = opened.find(({ listener }) => servesApi(listener))
+  const ofApi = api === undefined ? '' : `Its HTTP API is at http://${api.handle.address}, also for recado top.\n`
   const option = port === 1883 ? '' : ` -p ${port}`
   const command = commandName(process.argv[1], process.env['PATH'])
   return `
 recado ${version} is listening on ${addresses}, for this machine only.
 ${data}
-
+${ofApi}
 Try it, in two other terminals:
 
   ${command} sub${option} -v -t 'hello/#'

@@ -5,7 +5,9 @@
  * counter. Milliseconds become seconds. The drops are one family with a label. Invariant: the number of series does not
  * grow with clients or topics.
  */
-import { type Metric, type MetricValues, metricTable } from '@recado/broker'
+import { type ListenerView, type Metric, type MetricValues, metricTable } from '@recado/broker'
+import { type Histogram, SECONDS_BOUNDS } from './histogram.ts'
+import { type Family, familyOf } from './metric-names.ts'
 
 /** Media type of OpenMetrics. */
 export const OPEN_METRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8'
@@ -21,38 +23,6 @@ export interface Sample {
   readonly labels?: Readonly<Record<string, string>>
 }
 
-const snake = (name: string): string => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-
-interface Unit {
-  /** Base unit, as the last word of the name. */
-  readonly name: string
-  readonly factor: number
-  /** Word of the name that says the unit in the table. */
-  readonly word: string
-}
-
-/** Units that a name carries; everything else is a count of things, which the name says already. */
-const units: Readonly<Record<string, Unit>> = {
-  milliseconds: { name: 'seconds', factor: 0.001, word: 'ms' },
-  seconds: { name: 'seconds', factor: 1, word: 'seconds' },
-  bytes: { name: 'bytes', factor: 1, word: 'bytes' },
-}
-
-interface Family {
-  readonly name: string
-  readonly factor: number
-}
-
-/** Makes the name of a metric: `payloadBytesSent` is `recado_payload_sent_bytes`. */
-function familyOf(name: string, { unit }: Metric): Family {
-  const base = units[unit]
-  if (base === undefined) return { name: `recado_${snake(name)}`, factor: 1 }
-  const words = snake(name)
-    .split('_')
-    .filter((word) => word !== base.word)
-  return { name: ['recado', ...words, base.name].join('_'), factor: base.factor }
-}
-
 const escapeHelp = (text: string): string => text.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')
 const escapeLabel = (text: string): string => escapeHelp(text).replaceAll('"', '\\"')
 
@@ -63,12 +33,45 @@ const families: ReadonlyMap<string, Family> = new Map(
     .map(([name, metric]) => [name, familyOf(name, metric)]),
 )
 
+/** Listeners that have series of their own; those beyond are left out. */
+const LISTENERS_MAX = 100
+
+/** Series of each listener. */
+const ofListener: readonly (readonly [name: string, kind: 'counter' | 'gauge', help: string, keyof ListenerView])[] = [
+  ['connections', 'gauge', 'Open network connections.', 'connections'],
+  ['clients', 'gauge', 'Connected clients.', 'clients'],
+  ['connections_opened', 'counter', 'Network connections that were accepted.', 'connectionsOpened'],
+  ['connections_refused', 'counter', 'Connections that ended before a successful CONNACK.', 'connectionsRefused'],
+  ['received_bytes', 'counter', 'Bytes received.', 'bytesReceived'],
+  ['sent_bytes', 'counter', 'Bytes sent.', 'bytesSent'],
+  ['messages_received', 'counter', 'PUBLISH packets that were received.', 'messagesReceived'],
+  ['messages_sent', 'counter', 'PUBLISH packets that were sent.', 'messagesSent'],
+]
+
+/** Makes the series of the listeners. */
+export function listenerSamples(listeners: readonly ListenerView[]): Sample[] {
+  const shown = listeners.slice(0, LISTENERS_MAX)
+  return ofListener.flatMap(([name, kind, help, key]) =>
+    shown.map((view) => ({
+      ...{ name: `recado_listener_${name}`, kind, help: `${help} By listener.` },
+      ...{ value: view[key] as number, labels: { listener: view.listener } },
+    })),
+  )
+}
+
+/** Numbers of a scrape. */
+export interface Scraped {
+  readonly values: MetricValues
+  readonly samples: readonly Sample[]
+  readonly histograms: readonly Histogram[]
+}
+
 /** Writes the text. `isOpen`: OpenMetrics; otherwise the form of Prometheus 0.0.4. */
-export function metricsText(values: MetricValues, samples: readonly Sample[], isOpen: boolean): string {
+export function metricsText({ values, samples, histograms }: Scraped, isOpen: boolean): string {
   const lines: string[] = []
-  const head = (name: string, kind: 'counter' | 'gauge', help: string): void => {
+  const head = (name: string, kind: 'counter' | 'gauge' | 'histogram', help: string): void => {
     // In OpenMetrics a family has no _total, its sample has.
-    const family = isOpen || kind === 'gauge' ? name : `${name}_total`
+    const family = isOpen || kind !== 'counter' ? name : `${name}_total`
     lines.push(`# HELP ${family} ${escapeHelp(help)}`, `# TYPE ${family} ${kind}`)
   }
   const sampleName = (name: string, kind: 'counter' | 'gauge'): string => (kind === 'counter' ? `${name}_total` : name)
@@ -90,6 +93,15 @@ export function metricsText(values: MetricValues, samples: readonly Sample[], is
     last = name
     const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escapeLabel(text)}"`)
     lines.push(`${sampleName(name, kind)}${pairs.length === 0 ? '' : `{${pairs.join(',')}}`} ${numberText(value)}`)
+  }
+  for (const { name, help, buckets, sum, count } of histograms) {
+    head(name, 'histogram', help)
+    let below = 0
+    for (const [at, bucket] of buckets.entries()) {
+      below += bucket
+      lines.push(`${name}_bucket{le="${numberText(SECONDS_BOUNDS[at] ?? Number.POSITIVE_INFINITY)}"} ${below}`)
+    }
+    lines.push(`${name}_sum ${numberText(sum)}`, `${name}_count ${count}`)
   }
   if (isOpen) lines.push('# EOF')
   return `${lines.join('\n')}\n`

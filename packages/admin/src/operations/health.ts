@@ -3,7 +3,8 @@ import { monitorEventLoopDelay, PerformanceObserver, performance } from 'node:pe
 import { z } from 'zod'
 import { type Operation, operation } from '../http/operation.ts'
 import { Reply } from '../http/reply.ts'
-import { metricsText, OPEN_METRICS, PROMETHEUS_TEXT, type Sample } from '../metrics/open-metrics.ts'
+import { listenerSamples, metricsText, OPEN_METRICS, PROMETHEUS_TEXT, type Sample } from '../metrics/open-metrics.ts'
+import { programSamples } from '../metrics/program-samples.ts'
 import type { Parts } from './parts.ts'
 
 const NS = 1e-9
@@ -87,7 +88,10 @@ export class ProcessSamples {
 }
 
 /** Operations of the group `health`. */
-export function healthOperations({ broker, host, startedAtMs }: Parts, samples: ProcessSamples): Operation[] {
+export function healthOperations(
+  { broker, host, startedAtMs, latencies }: Parts,
+  samples: ProcessSamples,
+): Operation[] {
   return [
     operation({
       method: 'get',
@@ -99,9 +103,15 @@ export function healthOperations({ broker, host, startedAtMs }: Parts, samples: 
       answer: z.string(),
       mediaType: PROMETHEUS_TEXT,
       example: {},
-      handle({ incoming }) {
+      async handle({ incoming }) {
         const isOpen = (incoming.headers.accept ?? '').includes('application/openmetrics-text')
-        const text = metricsText(broker.metrics(), samples.read(startedAtMs, host.version), isOpen)
+        const ofListeners = listenerSamples(broker.inspect.listeners())
+        const scraped = {
+          values: broker.metrics(),
+          samples: [...samples.read(startedAtMs, host.version), ...(await programSamples(host)), ...ofListeners],
+          histograms: latencies.all,
+        }
+        const text = metricsText(scraped, isOpen)
         return new Reply(200, text, { 'content-type': isOpen ? OPEN_METRICS : PROMETHEUS_TEXT })
       },
     }),

@@ -3,9 +3,10 @@ import { isTopicFilter, isTopicName, topicMatches } from '@recado/protocol'
 import { z } from 'zod'
 import { eventStream } from '../http/events.ts'
 import { type Operation, operation } from '../http/operation.ts'
+import { orderFrom, pageInOrder, pageOf, pageQuery } from '../http/paging.ts'
 import { Problem } from '../http/problem.ts'
 import { Reply } from '../http/reply.ts'
-import type { Decisions } from '../why/decisions.ts'
+import { type Decisions, rateOf } from '../why/decisions.ts'
 import { explain } from '../why/explain.ts'
 import { Trace } from '../why/trace.ts'
 import { need, type Parts } from './parts.ts'
@@ -35,6 +36,32 @@ const at = z
     context.addIssue({ code: 'custom', message: 'it is no time: milliseconds since the Unix epoch, or ISO 8601' })
     return z.NEVER
   })
+
+/** A topic that is published to. */
+interface Published {
+  readonly topic: string
+  readonly atMs: number
+  readonly clientId: string | null
+  readonly qos: number
+  readonly retain: boolean
+  readonly messages: number
+  readonly rate: number
+}
+
+const columns: Readonly<Record<string, (each: Published) => string | number | boolean | null>> = {
+  topic: ({ topic }) => topic,
+  atMs: ({ atMs }) => atMs,
+  clientId: ({ clientId }) => clientId,
+  messages: ({ messages }) => messages,
+  rate: ({ rate }) => rate,
+}
+
+function* published(decisions: Decisions, nowMs: number): Generator<Published> {
+  for (const [topic, note] of decisions.topics()) {
+    const { atMs, clientId, qos, retain, messages } = note
+    yield { topic, atMs, clientId, qos, retain, messages, rate: rateOf(note, nowMs) }
+  }
+}
 
 /** Operations of the group `insight`. `decisions` is null when they are not remembered. */
 export function insightOperations(parts: Parts, decisions: Decisions | null): Operation[] {
@@ -109,6 +136,46 @@ export function insightOperations(parts: Parts, decisions: Decisions | null): Op
           qos: Number(qos) as 0 | 1 | 2,
           ...(client === undefined ? {} : { clientId: client }),
         }),
+    }),
+    operation({
+      method: 'get',
+      path: '/api/v1/publications',
+      id: 'listPublications',
+      tag: 'messages',
+      role: 'viewer',
+      summary: 'Topics that clients publish to: the last publisher, when, and how often.',
+      description: 'The 10,000 topics that were first published to last are remembered; http_api_decisions 0: none.',
+      query: z.strictObject({
+        ...pageQuery,
+        topicFilter: topicFilter.optional(),
+        client: z.string().max(65_535).optional().describe('Client Identifier of the last publisher.'),
+        sort: z
+          .string()
+          .max(50)
+          .optional()
+          .describe(`Column, with - in front for descending: ${Object.keys(columns).join(', ')}. Default: topic.`),
+      }),
+      answer: pageOf(
+        z.object({
+          topic: z.string(),
+          atMs: timeMs.describe('Last publish, milliseconds since the Unix epoch.'),
+          clientId: z.string().nullable().describe('Last publisher; null: the broker or an operator.'),
+          qos: z.number().int(),
+          retain: z.boolean(),
+          messages: z.number().int().describe('Messages since the topic is remembered.'),
+          rate: z.number().describe('Messages per second, over the last 5 to 10 seconds.'),
+        }),
+      ),
+      problems: { 501: 'Publishes are not remembered.' },
+      example: { query: 'sort=-rate&limit=10' },
+      handle({ query: { topicFilter, client, sort, ...page } }) {
+        const nowMs = Date.now()
+        const order = orderFrom(sort, columns)
+        const isWanted = ({ topic, clientId }: Published): boolean =>
+          (client === undefined || clientId === client) &&
+          (topicFilter === undefined || topicMatches(topicFilter, topic))
+        return pageInOrder(published(memory(), nowMs), ({ topic }) => topic, order, page, isWanted)
+      },
     }),
     operation({
       method: 'get',

@@ -9,6 +9,7 @@ import type { TokenFile } from '../access/tokens.ts'
 import type { AdminHost } from '../host.ts'
 import { Problem } from '../http/problem.ts'
 import type { History } from '../metrics/history.ts'
+import type { Latencies } from '../metrics/latencies.ts'
 
 /** Parts that operations share. */
 export interface Parts {
@@ -19,6 +20,7 @@ export interface Parts {
   readonly identification: Identification
   readonly audit: AuditLog
   readonly history: History
+  readonly latencies: Latencies
   /** Time at which the broker started, milliseconds since the Unix epoch. */
   readonly startedAtMs: number
 }

@@ -88,7 +88,7 @@ export async function serve(
   })
   const { port: mqttPort } = await broker.listen({ port: 0, host: '127.0.0.1' })
   context.after(async () => {
-    admin.close()
+    await admin.close()
     await broker.close({ timeoutMs: 100 })
     rmSync(folder, { recursive: true, force: true })
   })

@@ -1,9 +1,9 @@
 /**
  * The memory of decisions: why messages did not arrive, as the broker decided it, for `why` and the list of drops.
  *
- * An observer of the broker (`broker.observe`). Invariants: memory is fixed, whatever happens; what is dropped or refused
- * is noted each time, what arrives one time in `SAMPLED`; the last publish of a topic is known for the topics that
- * were first published to last.
+ * An observer of the broker (`broker.observe`); `watches.ts` tells it of messages that are published, of all while they are
+ * few. Invariants: memory is fixed, whatever happens; what is dropped or refused is noted each time, what arrives one time
+ * in `SAMPLED`; the last publish of a topic is known for the topics that were first published to last.
  */
 import type { BrokerEvents, DropReason, Observer, RetainedAnswer } from '@recado/broker'
 import { isKeptWhole, kept, Ring } from './ring.ts'
@@ -20,7 +20,12 @@ const CHOICES_MAX = 16
 /** Drops for one client and reason with shorter pauses than this are one run. */
 const RUN_GAP_MS = 60_000
 const RUNS_MAX = 10_000
+/** Length of a window in which messages of a topic are counted, and after which it is over without a message. */
+const RATE_WINDOW_MS = 5_000
 const FAILURE = 0x80
+
+/** Part of a published message that is noted. */
+export type PublishedMessage = Pick<BrokerEvents['message.published']['message'], 'topic' | 'qos' | 'retain'>
 
 /** A message that did not reach a subscriber. */
 export interface Dropped {
@@ -76,6 +81,15 @@ export interface Publication {
   messages: number
 }
 
+/** Last publish of a topic, and how often it is published to. */
+export interface TopicNote extends Publication {
+  /** Beginning of the present window, and messages in it. */
+  windowMs: number
+  windowMessages: number
+  /** Messages per second in the window before. */
+  rate: number
+}
+
 /** A run of drops for one client and reason. */
 export interface Run {
   readonly sinceMs: number
@@ -89,7 +103,7 @@ export class Decisions {
   readonly subscriptions: Ring<SubscriptionNote> = new Ring(SUBSCRIPTIONS_MAX)
   readonly clients: Ring<ClientNote> = new Ring(CLIENTS_MAX)
   readonly samples: Ring<{ readonly topic: string } & Publication> = new Ring(SAMPLES_MAX)
-  readonly #topics: Map<string, Publication> = new Map()
+  readonly #topics: Map<string, TopicNote> = new Map()
   readonly #choices: Map<string, Ring<Choice>> = new Map()
   readonly #runs: Map<string, Run> = new Map()
   readonly #clock: () => number
@@ -105,7 +119,15 @@ export class Decisions {
 
   /** Last publish of a topic; undefined when it is not remembered. */
   lastOf(topic: string): Readonly<Publication> | undefined {
-    return this.#topics.get(topic)
+    const note = this.#topics.get(topic)
+    if (note === undefined) return undefined
+    const { atMs, clientId, qos, retain, messages } = note
+    return { atMs, clientId, qos, retain, messages }
+  }
+
+  /** Topics that are remembered. */
+  topics(): IterableIterator<[topic: string, note: Readonly<TopicNote>]> {
+    return this.#topics.entries()
   }
 
   /** Last choices of a Shared Subscription, latest first. `topicFilter` has `$share/name/`. */
@@ -133,7 +155,6 @@ export class Decisions {
 
   /** Observer to be added to the broker. */
   readonly observer: Observer = {
-    'message.published': ({ client, message }) => this.#published(client?.clientId ?? null, message),
     'message.dropped': (event) => this.#dropped(event),
     'message.withheld': ({ clientId, topic, topicFilter }) =>
       this.withheld.add({
@@ -156,7 +177,11 @@ export class Decisions {
     },
   }
 
-  #published(clientId: string | null, { topic, qos, retain }: BrokerEvents['message.published']['message']): void {
+  /**
+   * Notes a message that was published. Of many a second it is one that stands for `weight` messages: which topic was
+   * published to last is then known of busy topics, and what is counted is an estimate.
+   */
+  published(clientId: string | null, { topic, qos, retain }: PublishedMessage, weight: number = 1): void {
     // The broker's own news would be most of it.
     if (topic.charCodeAt(0) === 0x24 && topic.startsWith('$SYS/')) return
     const atMs = this.#nowMs()
@@ -166,12 +191,23 @@ export class Decisions {
       known.clientId = clientId
       known.qos = qos
       known.retain = retain
-      known.messages++
+      known.messages += weight
+      known.windowMessages += weight
+      const windowMs = atMs - known.windowMs
+      if (windowMs >= RATE_WINDOW_MS) {
+        known.rate = (known.windowMessages * 1_000) / windowMs
+        known.windowMs = atMs
+        known.windowMessages = 0
+      }
     } else if (isKeptWhole(topic)) {
       if (this.#topics.size >= TOPICS_MAX) this.#topics.delete(this.#topics.keys().next().value!)
-      this.#topics.set(topic, { atMs, clientId, qos, retain, messages: 1 })
+      this.#topics.set(topic, {
+        ...{ atMs, clientId, qos, retain, messages: weight },
+        ...{ windowMs: atMs, windowMessages: 0, rate: 0 },
+      })
     }
-    if (--this.#untilSample > 0) return
+    this.#untilSample -= weight
+    if (this.#untilSample > 0) return
     this.#untilSample = SAMPLED
     this.samples.add({ topic: kept(topic), atMs, clientId, qos, retain, messages: 1 })
   }
@@ -212,4 +248,13 @@ export class Decisions {
   #note(clientId: string, what: ClientNote['what'], why: string): void {
     this.clients.add({ atMs: this.#nowMs(), clientId: kept(clientId), what, why: kept(why) })
   }
+}
+
+/** Messages per second of a topic, over the last 5 to 10 seconds. */
+export function rateOf({ windowMs, windowMessages, rate }: Readonly<TopicNote>, nowMs: number): number {
+  const sinceMs = nowMs - windowMs
+  if (sinceMs < 1_000) return rate
+  const now = (windowMessages * 1_000) / sinceMs
+  // A window that has only begun says little; one that is long over says all.
+  return sinceMs >= RATE_WINDOW_MS ? now : (rate * (RATE_WINDOW_MS - sinceMs) + now * sinceMs) / RATE_WINDOW_MS
 }

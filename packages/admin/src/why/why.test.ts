@@ -271,14 +271,13 @@ test('a trace tells every step of a message, and ends', async (context) => {
   await reader.cancel()
   assert.equal((await served.ask('/api/v1/trace?seconds=1', { token })).status, 422)
   const short = await served.ask('/api/v1/trace?client=nobody&seconds=1', { token })
-  assert.match(short.text, /^: the trace has begun/)
+  assert.match(short.text, /^: it has begun/)
 })
 
 test('what is too long to be remembered takes the place of nothing that is', () => {
   const decisions = new Decisions(1)
   const { observer } = decisions
-  const publish = (topic: string): void =>
-    observer['message.published']!({ client: null, message: { topic, qos: 0, retain: false } as never })
+  const publish = (topic: string): void => decisions.published(null, { topic, qos: 0, retain: false })
   const share = (topicFilter: string): void => observer['message.shared']!({ clientId: 'ada', topic: 'a', topicFilter })
   for (let i = 0; i < 10_000; i++) publish(`t/${i}`)
   for (let i = 0; i < 1_000; i++) share(`$share/${i}/a`)

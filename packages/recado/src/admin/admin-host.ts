@@ -6,6 +6,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { stat, statfs } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { AdminHost, BridgeState, ConfigurationState, DiskState, ListenerState, ReloadOutcome } from '@recado/admin'
 import type { Broker } from '@recado/broker'
 import type { BridgeFigures } from '../bridge/bridge.ts'
@@ -112,20 +113,36 @@ function stateOf(listener: ListenerConfig): ListenerState {
   }
 }
 
+/** Time for which the end of a certificate is remembered: each scrape asks. */
+const CERTIFICATE_MS = 60_000
+const certificateEnds = new Map<string, { readonly atMs: number; readonly endMs: number | null }>()
+
 /** End of the certificate in a file; null when there is none, or it cannot be read: what is in use is in memory. */
 function certificateEndOf(file: unknown): number | null {
   if (typeof file !== 'string') return null
+  const nowMs = performance.now()
+  const known = certificateEnds.get(file)
+  if (known !== undefined && nowMs - known.atMs < CERTIFICATE_MS) return known.endMs
+  let endMs: number | null
   try {
-    return Date.parse(new X509Certificate(readFileSync(file)).validTo)
+    endMs = Date.parse(new X509Certificate(readFileSync(file)).validTo)
   } catch {
-    return null
+    endMs = null
   }
+  certificateEnds.set(file, { atMs: nowMs, endMs })
+  return endMs
 }
 
 async function diskOf(dataFile: string | null): Promise<DiskState | null> {
   if (dataFile === null) return null
-  const [{ size }, { bavail, bsize }] = await Promise.all([stat(dataFile), statfs(dataFile)])
-  return { fileBytes: size, freeBytes: bavail * bsize }
+  const file = await stat(dataFile).catch((error: NodeJS.ErrnoException) => {
+    // Somebody has moved it away; the rest of the answer is worth having.
+    if (error.code === 'ENOENT') return null
+    throw error
+  })
+  if (file === null) return null
+  const { bavail, bsize } = await statfs(dirname(dataFile))
+  return { fileBytes: file.size, freeBytes: bavail * bsize }
 }
 
 function bridgeStateOf(figures: BridgeFigures): BridgeState {

@@ -49,6 +49,8 @@ export class Administration {
   readonly #program: ProgramParts
   /** null before the first listener with `protocol http_api`. */
   #admin: Admin | null = null
+  /** Options of the export that runs, as text. */
+  #exported: string = 'null'
 
   constructor(
     broker: Broker,
@@ -76,6 +78,7 @@ export class Administration {
     this.#authentication = authenticateFrom(config, access)
     this.#authorization = authorizeFrom(config, access)
     this.#admin?.loginsChanged()
+    void this.#export()
     this.#takeControl()
   }
 
@@ -109,6 +112,7 @@ export class Administration {
    */
   async prepare(listeners: readonly ListenerConfig[]): Promise<void> {
     if (listeners.some(servesApi)) await this.#apiOf()
+    await this.#export()
   }
 
   /** The API, which nothing is done for before the first listener with it is opened. */
@@ -169,9 +173,22 @@ export class Administration {
     return known === undefined ? null : identityOf(peer, known.usernameFrom)
   }
 
+  /** Exports metrics and spans as the configuration says; what does not work is said in the log. */
+  async #export(): Promise<void> {
+    const { otlp } = this.#config.httpApi
+    const text = JSON.stringify(otlp)
+    if (text === this.#exported) return
+    this.#exported = text
+    try {
+      if (otlp !== null || this.#admin !== null) await (await this.#apiOf()).exportBy(otlp)
+    } catch (error) {
+      this.#log.log('error', 'otlp.unavailable', `Error: ${(error as Error).message}`)
+    }
+  }
+
   /** Ends what the API has begun. */
-  close(): void {
-    this.#admin?.close()
+  async close(): Promise<void> {
+    await this.#admin?.close()
     this.#admin = null
   }
 

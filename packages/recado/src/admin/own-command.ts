@@ -8,12 +8,12 @@ import { spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { open, readFile, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { BackupState, PasswordOutcome } from '@recado/admin'
 import type { HashKind } from '@recado/broker'
 import { ToolError } from '../command-table.ts'
+import { programFolder } from '../version.ts'
 
-const program = fileURLToPath(new URL('../../bin/recado.js', import.meta.url))
+const program = join(programFolder, 'bin', 'recado.js')
 /** Characters of the command's complaint that are passed on. */
 const COMPLAINT_MAX = 1_000
 

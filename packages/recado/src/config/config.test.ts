@@ -19,14 +19,20 @@ const addresses = (config: Config): string[] =>
 
 test('without a listener only this machine can connect, anonymously', () => {
   for (const config of [load(null), load(''), load('max_connections 5')]) {
-    assert.deepEqual(addresses(config), ['127.0.0.1:1883', '::1:1883'])
+    assert.deepEqual(addresses(config), ['127.0.0.1:1883', '::1:1883', '127.0.0.1:9883'])
     assert.equal(config.localOnly, true)
     assert.ok(config.listeners.every(({ allowAnonymous }) => allowAnonymous))
     assert.deepEqual(
       config.listeners.map(({ optional }) => optional),
-      [false, true],
+      [null, 'address', 'port'],
+    )
+    assert.deepEqual(
+      config.listeners.map(({ transport }) => transport.http?.isApi === true),
+      [false, false, true],
     )
   }
+  assert.equal(load(null, { asMosquitto: '2.0' }).listeners.length, 2)
+  assert.equal(load(null, { asMosquitto: '2.1' }).listeners.length, 3)
   assert.deepEqual(addresses(load(null, { ports: [1884, 1885] })), [
     '127.0.0.1:1884',
     '::1:1884',
@@ -199,4 +205,14 @@ test('options above the first listener are each named; one that would have kept 
     'a.conf:5: auto_id_prefix stands above the first listener and belongs to none',
   ])
   assert.equal(load('max_connections 5\nport 1884\nlistener 1883\n').listeners[0]!.maxConnections, 5)
+})
+
+test('otlp_endpoint turns the export on, and must be an address', () => {
+  assert.equal(load('').httpApi.otlp, null)
+  assert.deepEqual(load('otlp_endpoint http://otel:4318\notlp_traces true\notlp_interval 10').httpApi.otlp, {
+    ...{ endpoint: 'http://otel:4318', intervalSeconds: 10, hasSpans: true },
+  })
+  for (const wrong of ['otel:4318', 'ftp://otel', 'http://otel?x=1', 'nonsense']) {
+    assert.throws(() => load(`otlp_endpoint ${wrong}`), /otlp_endpoint must be an address such as/)
+  }
 })

@@ -97,6 +97,9 @@ function listenerSection(listener: ListenerConfig, config: Config): EffectiveSec
       const blocks = option.scope === 'security' ? [block, global] : [block]
       if (own !== undefined && isGiven(block, own)) return { ...settingFrom([block], own, null), name: option.name }
       const isAnonymous = option.name === 'allow_anonymous' && config.localOnly
+      if (option.name === 'protocol' && listener.optional === 'port') {
+        return settingFrom([], option, { value: 'http_api', why: 'default without a listener' })
+      }
       return settingFrom(blocks, option, isAnonymous ? { value: 'true', why: 'default without a listener' } : null)
     })
   const head = block.head ?? global.settings.find(({ option }) => ['port', 'bind_address'].includes(option.name))

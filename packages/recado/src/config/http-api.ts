@@ -3,7 +3,7 @@
  *
  * `config.ts` calls it. Invariant: a line that gives nobody a role is an error, not a user without rights.
  */
-import type { Role } from '@recado/admin'
+import type { OtlpOptions, Role } from '@recado/admin'
 import { given, settingsOf, valueOrDefault } from './block-values.ts'
 import { type Block, ConfigError } from './parse.ts'
 
@@ -16,6 +16,8 @@ export interface HttpApiConfig {
   readonly tokenFile: string | null
   /** Drops and refusals that are remembered. */
   readonly decisionsMax: number
+  /** Export by OTLP; null: none. */
+  readonly otlp: OtlpOptions | null
 }
 
 /** @throws ConfigError */
@@ -35,5 +37,23 @@ export function httpApiFrom(global: Block): HttpApiConfig {
     roles: byUser,
     tokenFile: given<string>(global, 'http_api_token_file') ?? null,
     decisionsMax: valueOrDefault(global, 'http_api_decisions') as number,
+    otlp: otlpFrom(global),
+  }
+}
+
+/** @throws ConfigError */
+function otlpFrom(global: Block): OtlpOptions | null {
+  const setting = settingsOf(global, 'otlp_endpoint').at(-1)
+  if (setting === undefined) return null
+  const endpoint = String(setting.value)
+  const url = URL.canParse(endpoint) ? new URL(endpoint) : null
+  if (url === null || !/^https?:$/.test(url.protocol) || url.search !== '' || url.hash !== '') {
+    const text = `otlp_endpoint must be an address such as http://127.0.0.1:4318, not "${endpoint}"`
+    throw new ConfigError(setting.file, setting.line, text)
+  }
+  return {
+    endpoint,
+    intervalSeconds: valueOrDefault(global, 'otlp_interval') as number,
+    hasSpans: valueOrDefault(global, 'otlp_traces') as boolean,
   }
 }

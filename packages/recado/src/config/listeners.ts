@@ -24,6 +24,8 @@ import {
 
 /** Port of a listener for which none is given. */
 export const DEFAULT_PORT = 1883
+/** Port of the HTTP API where no listener is configured, Mosquitto's. */
+const API_PORT = 9883
 
 export interface ListenerConfig {
   /** Name in logs and policy, different for each listener: `*:1883`, `10.0.0.1:1883`, or the path of a unix socket. */
@@ -60,8 +62,11 @@ export interface ListenerConfig {
   readonly refusesUsers: boolean
   /** Whether publishing and subscribing are refused, because a plugin is configured and has no effect. */
   readonly refusesTopics: boolean
-  /** Whether it may be missing on this machine, as [::1] is where IPv6 is off. */
-  readonly optional: boolean
+  /**
+   * Thing that may be missing, so that it is not opened: its address on this machine, as [::1] where IPv6 is off; or its port,
+   * which another program may have. null: nothing.
+   */
+  readonly optional: 'address' | 'port' | null
   /** Lines that define the listener. */
   readonly block: Block
 }
@@ -72,7 +77,7 @@ export const servesApi = ({ transport }: ListenerConfig): boolean => transport.h
 /** Makes the listeners; adds to `warnings`. @throws ConfigError */
 export function listenersFrom(
   parsed: ParsedFile,
-  commandLine: Pick<CommandLine, 'configFile' | 'ports'>,
+  commandLine: Pick<CommandLine, 'configFile' | 'ports' | 'asMosquitto'>,
   warnings: string[],
 ): { listeners: ListenerConfig[]; localOnly: boolean } {
   const { global, defaultListener } = parsed
@@ -94,15 +99,33 @@ export function listenersFrom(
   }
   if (blocks.length === 0) {
     const ports = commandLine.ports.length > 0 ? commandLine.ports : [DEFAULT_PORT]
-    const local = (each: number, host: string): ListenerConfig =>
-      listenerFrom(global, defaultListener, { port: each, address: host }, true, host === '::1', warnings)
-    return { listeners: ports.flatMap((each) => [local(each, '127.0.0.1'), local(each, '::1')]), localOnly: true }
+    const local = (each: number, host: string): ListenerConfig => {
+      const optional = host === '::1' ? 'address' : null
+      return listenerFrom(global, defaultListener, { port: each, address: host }, true, optional, warnings)
+    }
+    const listeners = ports.flatMap((each) => [local(each, '127.0.0.1'), local(each, '::1')])
+    // Mosquitto has it since 2.1. Brokers with -p are several on a machine, and the first would have it.
+    const hasApi = commandLine.ports.length === 0 && commandLine.asMosquitto !== '2.0'
+    return { listeners: hasApi ? [...listeners, defaultApi(global, defaultListener)] : listeners, localOnly: true }
   }
   if (commandLine.ports.length > 0) {
     warnings.push(`-p ${commandLine.ports.join(' -p ')} has no effect: ${commandLine.configFile} configures listeners`)
   }
   return { listeners: openListeners(global, blocks, warnings), localOnly: false }
 }
+
+/** The HTTP API where no listener is configured: for this machine, with the logins of the other listeners. */
+function defaultApi(global: Block, block: Block): ListenerConfig {
+  // What is to be said about the options has been said.
+  const api = listenerFrom(global, block, { port: API_PORT, address: '127.0.0.1' }, true, 'port', [])
+  const { transport } = api
+  return {
+    ...api,
+    transport: { ...transport, webSocket: null, http: { isApi: true, folder: last(block, 'http_dir') } },
+  }
+}
+
+const last = (block: Block, name: string): Setting | null => settingsOf(block, name).at(-1) ?? null
 
 /** Options that keep no client out: without effect they leave a listener no more open than it was meant to be. */
 const HARMLESS = new Set([
@@ -171,7 +194,7 @@ function openListeners(global: Block, blocks: readonly ListenerBlock[], warnings
     }
     seen.set(key, setting)
     for (const address of addressesOf(block, at)) {
-      listeners.push(listenerFrom(global, block, address, false, false, warnings))
+      listeners.push(listenerFrom(global, block, address, false, null, warnings))
     }
   }
   return listeners
@@ -196,7 +219,7 @@ function listenerFrom(
   block: Block,
   { port, address }: ListenerValue,
   localOnly: boolean,
-  optional: boolean,
+  optional: ListenerConfig['optional'],
   warnings: string[],
 ): ListenerConfig {
   const isUnix = port === 0

@@ -56,7 +56,7 @@ export const listenerOptions: readonly Option[] = [
     'protocol',
     'choice',
     'mqtt',
-    'What is spoken on this listener. `http_api`: no MQTT but HTTP: the API of docs/api/http.md with its own logins and roles (`http_api_role`, `recado token`), and as in Mosquitto 2.1 GET of `/api/v1/version`, `/api/v1/listeners` and `/api/v1/systree` (the numbers of `$SYS`), and the files of `http_dir`; without `http_dir` the dashboard is at `/` (docs/operations.md). For those three paths and the files who asks logs in by HTTP Basic as an MQTT client would, has the Client Identifier `http-api`, and may read a path where `acl_file` lets him receive from a topic of that name. A refused login is logged like one by MQTT; while logins cannot be checked the answer is 503. Without a listener none is opened for it; Mosquitto 2.1 opens 127.0.0.1:9883.',
+    'What is spoken on this listener. `http_api`: no MQTT but HTTP: the API of docs/api/http.md with its own logins and roles (`http_api_role`, `recado token`), and as in Mosquitto 2.1 GET of `/api/v1/version`, `/api/v1/listeners` and `/api/v1/systree` (the numbers of `$SYS`), and the files of `http_dir`; without `http_dir` the dashboard is at `/` (docs/operations.md). For those three paths and the files who asks logs in by HTTP Basic as an MQTT client would, has the Client Identifier `http-api`, and may read a path where `acl_file` lets him receive from a topic of that name. A refused login is logged like one by MQTT; while logins cannot be checked the answer is 503. Where no listener is configured, and no -p given, it is on 127.0.0.1:9883, as in Mosquitto 2.1; when that port is taken the broker runs without it.',
     {
       choices: ['mqtt', 'websockets', 'http_api'],
     },

@@ -31,6 +31,25 @@ export const webSocketOptions: readonly Option[] = [
     'Our own, not in Mosquitto: number of dropped and refused messages that the HTTP API remembers for `/api/v1/why` and `/api/v1/drops`, in fixed memory (about 200 bytes each). 0: none, and nothing is observed for it. Read at the start.',
     { unit: 'messages', min: 0, max: 1_000_000 },
   ),
+  option('websockets', 'global')(
+    'otlp_endpoint',
+    'text',
+    '',
+    'Our own, not in Mosquitto: address of an OpenTelemetry receiver by OTLP over HTTP, as in `http://127.0.0.1:4318`: the metrics of `/metrics` are sent to `/v1/metrics` below it. It needs packages of OpenTelemetry; without them the log names the command that installs them. Headers and certificates come from the environment (`OTEL_EXPORTER_OTLP_HEADERS`, …). Default: nothing is sent.',
+  ),
+  option('websockets', 'global')(
+    'otlp_interval',
+    'integer',
+    '60',
+    'Our own, not in Mosquitto: time from one export of the metrics to the next.',
+    { unit: 'seconds', min: 1, max: 3_600 },
+  ),
+  option('websockets', 'global')(
+    'otlp_traces',
+    'boolean',
+    'false',
+    'Our own, not in Mosquitto: with `otlp_endpoint`, sends spans of messages that carry a W3C trace context (user property `traceparent`) whose trace is recorded: one for the way through the broker, one for each subscriber. The properties themselves go on to subscribers unaltered in any case.',
+  ),
   option('websockets', 'listener')(
     'websockets_proxy',
     'text',

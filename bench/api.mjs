@@ -1,0 +1,326 @@
+/**
+ * `npm run bench:api`: what the HTTP API costs the MQTT clients of its broker.
+ *
+ * `cost`: CPU per message on pairs-q1 and sparse-q0 without the API, with it, and with all of it in use (metrics scraped
+ * each second, and what a dashboard asks for), in interleaved rounds. `hold`: how long lists of clients and a scrape hold
+ * the event loop with many clients, which are connections without sockets in this process; what is asked comes from a
+ * thread of its own. From Node 24 on it is CPU time; before, the machine must have nothing else to do (chrt --fifo 10). `flood`: p99 of MQTT messages while wrong tokens come as fast as asked, in interleaved rounds.
+ */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import { createAdmin } from '../packages/admin/dist/mod.js'
+import { createBroker, http } from '../packages/broker/dist/mod.js'
+import { Connect, encode } from '../packages/protocol/dist/mod.js'
+import { compiledGenerator } from './lib/generator.mjs'
+import { optionsFrom } from './lib/options.mjs'
+import { BenchError, cpuMicroseconds, runGenerator, startBroker, stopAll } from './lib/processes.mjs'
+import { scenarios } from './lib/scenarios.mjs'
+
+const path = (relative) => fileURLToPath(new URL(relative, import.meta.url))
+const RECADO = path('../packages/recado/bin/recado.js')
+const DASHBOARD_MS = 2_000
+const SCRAPE_MS = 1_000
+
+const usage = `npm run bench:api -- [cost] [hold] [flood] [options]   (default: all three)
+
+  --rounds N       of cost and flood; default 5
+  --seconds S      measured seconds of a round; default 5
+  --runs LIST      scenarios of cost; default pairs-q1,sparse-q0
+  --clients N      of hold; default 19000
+  --times N        requests of each kind in hold; default 20
+  --per-second N   wrong tokens in flood; default 5000
+  --broker-cpu N --load-cpu N   default 0 and 1`
+const { values, positionals } = optionsFrom(
+  usage,
+  {
+    allowPositionals: true,
+    options: {
+      rounds: { type: 'string', default: '5' },
+      seconds: { type: 'string', default: '5' },
+      runs: { type: 'string', default: 'pairs-q1,sparse-q0' },
+      clients: { type: 'string', default: '19000' },
+      times: { type: 'string', default: '20' },
+      'per-second': { type: 'string', default: '5000' },
+      'broker-cpu': { type: 'string', default: '0' },
+      'load-cpu': { type: 'string', default: '1' },
+    },
+  },
+  ['rounds', 'seconds', 'clients', 'times', 'per-second'],
+)
+const rounds = Number(values.rounds)
+const seconds = Number(values.seconds)
+const parts = positionals.length === 0 ? ['cost', 'hold', 'flood'] : positionals
+
+const median = (list) => {
+  const sorted = [...list].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+let nextPort = 20_000 + (process.pid % 10_000)
+
+/** Starts Recado; `isApi`: with the HTTP API on the port after that of MQTT. */
+async function started(isApi) {
+  const port = nextPort
+  nextPort += 2
+  const api = isApi ? `listener ${port + 1} 127.0.0.1\nprotocol http_api\n` : ''
+  const text = `listener {port} 127.0.0.1\n${api}allow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\nlog_type error\npersistence false\nsys_interval 0\n`
+  const argv = [process.execPath, RECADO, '-c', '{dir}/broker.conf']
+  const contestant = { name: 'recado', argv, files: { 'broker.conf': text } }
+  return { port, broker: await startBroker(contestant, port, values['broker-cpu']) }
+}
+
+/** Asks as Prometheus and an open dashboard do; returns the function that ends it. */
+function watch(port) {
+  const url = `http://127.0.0.1:${port}`
+  const get = (what) =>
+    fetch(url + what)
+      .then((response) => response.arrayBuffer())
+      .catch(() => undefined) // the broker is being stopped
+  const timers = [
+    setInterval(() => get('/metrics'), SCRAPE_MS),
+    setInterval(() => {
+      for (const what of [
+        '/api/v1/server',
+        '/api/v1/history?step=1',
+        '/api/v1/drops?limit=20',
+        '/api/v1/clients?sort=-rateReceived&limit=20',
+        '/api/v1/publications?sort=-rate&limit=20',
+        '/api/v1/durability',
+      ]) {
+        get(what)
+      }
+    }, DASHBOARD_MS),
+  ]
+  return () => timers.forEach(clearInterval)
+}
+
+const manners = [
+  { name: 'without', isApi: false, isAsked: false },
+  { name: 'with, not asked', isApi: true, isAsked: false },
+  { name: 'all in use', isApi: true, isAsked: true },
+]
+
+async function cost() {
+  for (const name of values.runs.split(',')) {
+    const scenario = scenarios[name]
+    if (scenario?.load === undefined) throw new BenchError(`there is no scenario ${name} for mqload`)
+    const results = manners.map(() => [])
+    for (let round = 0; round < rounds; round++) {
+      for (const [index, { isApi, isAsked }] of manners.entries()) {
+        const { port, broker } = await started(isApi)
+        const end = isAsked ? watch(port + 1) : () => undefined
+        const argv = [
+          ...[compiledGenerator(), '--port', String(port), '--broker-pid', String(broker.pid), '--json'],
+          ...scenario.load.split(' '),
+          ...['--warmup', String(scenario.warmup ?? 2), '--duration', String(seconds)],
+        ]
+        const result = await runGenerator(argv, values['load-cpu'], (seconds + 60) * 1_000)
+        end()
+        await broker.stop()
+        if (result.failed !== undefined) throw new BenchError(`${name}: ${result.failed}`)
+        results[index].push(result.broker_us_per_msg)
+      }
+    }
+    console.log(`\n${name}, CPU µs per message, median of ${rounds} rounds of ${seconds} s`)
+    for (const [index, { name: manner }] of manners.entries()) {
+      // To the run without it in the same round.
+      const ratios = results[index].map((each, round) => each / results[0][round])
+      const all = results[index].map((each) => each.toFixed(2)).join(' ')
+      console.log(
+        `  ${manner.padEnd(16)} ${median(results[index]).toFixed(2).padStart(7)}  ${median(ratios).toFixed(3)}x   (${all})`,
+      )
+    }
+  }
+}
+
+/** A connection without a socket: it takes all that is written. `onEnd` is called when the broker ends it. */
+function silentTransport(index, onEnd) {
+  return {
+    remoteAddress: `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}:1883`,
+    listener: 'bench',
+    peer: null,
+    bufferedBytes: 0,
+    write: () => true,
+    writeAll: () => true,
+    end: onEnd,
+    destroy: onEnd,
+    pause: () => undefined,
+    resume: () => undefined,
+  }
+}
+
+/** Thread that asks one path after the other, and tells how long each answer took. */
+const ASKING = `
+const { parentPort, workerData } = require('node:worker_threads')
+parentPort.on('message', async (path) => {
+  const response = await fetch('http://127.0.0.1:' + workerData + path)
+  const text = await response.text()
+  parentPort.postMessage({ status: response.status, bytes: text.length })
+})`
+
+async function hold() {
+  const count = Number(values.clients)
+  const limits = { connectionsMax: count + 100, connectionsPerAddressMax: count, pendingConnectionsMax: count }
+  const broker = createBroker({ limits })
+  for (let index = 0; index < count; index++) {
+    const handler = broker.attach(silentTransport(index, () => setImmediate(() => handler.onClose(null))))
+    if (handler === null) throw new BenchError(`connection ${index} was refused`)
+    handler.onData(
+      encode(
+        new Connect({ clientId: `client-${index}`, cleanStart: true, keepAliveSeconds: 0, protocolVersion: 5 }),
+        5,
+      ),
+    )
+    if (index % 500 === 0) await new Promise((resolve) => setImmediate(resolve))
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'recado-bench-'))
+  const host = { version: 'bench', login: async () => null, anonymousRole: () => 'viewer', log: () => undefined }
+  const admin = createAdmin(broker, { host, requestsPerSecond: 1e6 })
+  const { port } = await broker.listen({ port: 0, protocol: http(admin.handler, admin.serverOptions) })
+  const worker = new Worker(ASKING, { eval: true, workerData: port })
+  const ask = (what) =>
+    new Promise((resolve) => {
+      worker.once('message', resolve)
+      worker.postMessage(what)
+    })
+  // The longest time from one turn of the event loop to the next. A thread's own CPU time is not that of its neighbours.
+  const now = () => {
+    if (process.threadCpuUsage === undefined) return performance.now()
+    const { user, system } = process.threadCpuUsage()
+    return (user + system) / 1_000
+  }
+  let longest = 0
+  let last = now()
+  let isOver = false
+  const turn = () => {
+    const at = now()
+    longest = Math.max(longest, at - last)
+    last = at
+    if (!isOver) setImmediate(turn)
+  }
+  turn()
+  const unit =
+    process.threadCpuUsage === undefined ? 'time, with whatever else the machine does' : 'CPU time of the thread'
+  console.log(
+    `\nlongest hold of the event loop (${unit}), ${broker.metrics().clients} clients, ${values.times} requests each`,
+  )
+  for (const [what, goal] of [
+    ['/metrics', 5],
+    ['/api/v1/clients?limit=100', 10],
+    ['/api/v1/clients?limit=1000', 10],
+    ['/api/v1/clients?sort=-rateReceived&limit=100', 10],
+    ['/api/v1/clients?q=client-18&limit=100', 10],
+    ['/api/v1/sessions?sort=-queuedMessages&limit=100', 10],
+    ['/api/v1/subscriptions?limit=1000', 10],
+    ['/api/v1/history?step=1', 10],
+  ]) {
+    const holds = []
+    for (let i = 0; i < 5; i++) await ask(what)
+    for (let i = 0; i < Number(values.times); i++) {
+      longest = 0
+      const { status } = await ask(what)
+      if (status !== 200) throw new BenchError(`${what}: ${status}`)
+      await new Promise((resolve) => setImmediate(resolve))
+      holds.push(longest)
+    }
+    const text = `median ${median(holds).toFixed(1)} ms, longest ${Math.max(...holds).toFixed(1)} ms`
+    console.log(`  ${what.padEnd(48)} ${text}, goal ${goal} ms`)
+  }
+  isOver = true
+  await worker.terminate()
+  await admin.close()
+  await broker.close({ timeoutMs: 1 })
+  rmSync(folder, { recursive: true })
+}
+
+const FLOODING = `
+const { parentPort, workerData } = require('node:worker_threads')
+const { connect } = require('node:net')
+const { port, perSecond, sockets } = workerData
+const counts = {}
+let sent = 0
+const all = Array.from({ length: sockets }, () => {
+  const socket = connect(port, '127.0.0.1').setEncoding('latin1')
+  socket.on('error', () => undefined)
+  socket.on('data', (text) => {
+    for (const [, status] of text.matchAll(/HTTP\\/1\\.1 (\\d\\d\\d)/g)) counts[status] = (counts[status] ?? 0) + 1
+  })
+  return socket
+})
+const token = 'rcd_0123456789ab_' + 'A'.repeat(43)
+const request = 'GET /api/v1/clients HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nAuthorization: Bearer ' + token + '\\r\\n\\r\\n'
+const beganMs = performance.now()
+const timer = setInterval(() => {
+  const due = ((performance.now() - beganMs) / 1000) * perSecond
+  while (sent < due) {
+    all[sent % all.length].write(request)
+    sent++
+  }
+}, 5)
+parentPort.on('message', () => {
+  clearInterval(timer)
+  for (const socket of all) socket.destroy()
+  parentPort.postMessage({ sent, counts })
+  parentPort.close()
+})`
+
+async function flood() {
+  const perSecond = Number(values['per-second'])
+  const quiet = []
+  const flooded = []
+  const answers = {}
+  let sent = 0
+  for (let round = 0; round < rounds; round++) {
+    for (const isFlooded of [false, true]) {
+      const { port, broker } = await started(true)
+      const argv = [
+        ...[compiledGenerator(), '--port', String(port), '--broker-pid', String(broker.pid), '--json'],
+        ...['--scenario', 'pairs', '--pubs', '100', '--subs', '100', '--rate', '5000'],
+        ...['--warmup', '4', '--duration', String(seconds)],
+      ]
+      const worker = isFlooded
+        ? new Worker(FLOODING, { eval: true, workerData: { port: port + 1, perSecond, sockets: 50 } })
+        : null
+      const before = cpuMicroseconds(broker.pid)
+      const result = await runGenerator(argv, values['load-cpu'], (seconds + 60) * 1_000)
+      const cpu = (cpuMicroseconds(broker.pid) - before) / ((seconds + 4) * 1e6)
+      if (worker !== null) {
+        const said = new Promise((resolve) => worker.once('message', resolve))
+        worker.postMessage('end')
+        const { sent: so, counts } = await said
+        sent += so
+        for (const [status, count] of Object.entries(counts)) answers[status] = (answers[status] ?? 0) + count
+      }
+      await broker.stop()
+      if (result.failed !== undefined) throw new BenchError(result.failed)
+      ;(isFlooded ? flooded : quiet).push({ p50: result.lat_p50_us, p99: result.lat_p99_us, lost: result.lost, cpu })
+    }
+  }
+  const of = (list, key) => median(list.map((each) => each[key]))
+  const shown = (list) =>
+    `p50 ${(of(list, 'p50') / 1_000).toFixed(2)} ms, p99 ${(of(list, 'p99') / 1_000).toFixed(2)} ms, ${(of(list, 'cpu') * 100).toFixed(0)} % CPU`
+  const ratio = of(flooded, 'p99') / of(quiet, 'p99')
+  console.log(`
+5,000 messages/s of 100 pairs, and ${perSecond} wrong tokens/s by 50 connections, median of ${rounds} rounds of ${seconds} s
+  alone             ${shown(quiet)}
+  beside the flood  ${shown(flooded)}: ${ratio.toFixed(2)} times the p99
+  tokens            ${sent} sent; answers ${JSON.stringify(answers)}`)
+}
+
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
+process.once('exit', stopAll)
+try {
+  for (const part of parts) {
+    const run = { cost, hold, flood }[part]
+    if (run === undefined) throw new BenchError(`there is no part ${part}: cost, hold, flood`)
+    await run()
+  }
+} catch (error) {
+  if (!(error instanceof BenchError)) throw error
+  console.error(error.message)
+  process.exitCode = 1
+}
