@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -192,7 +192,15 @@ test('everything that can be switched on is valid, and the services lead to port
     wanted.every(([key, value]) => metadata.labels[key] === value),
   )
   assert.equal(found.length, 1)
-  assert.ok(found[0].spec.ports.some(({ name }) => name === objects.ServiceMonitor.spec.endpoints[0].port))
+  // It scrapes what the HTTP API of the broker serves: by the port of that listener, and a path of the API's own page.
+  const [{ port, path }] = objects.ServiceMonitor.spec.endpoints
+  const scraped = found[0].spec.ports.find(({ name }) => name === port)
+  const { containerPort } = container.ports.find(({ name }) => name === scraped.targetPort)
+  assert.match(
+    objects.ConfigMap.data['mosquitto.conf'],
+    new RegExp(`^listener ${containerPort}\\nprotocol http_api$`, 'm'),
+  )
+  assert.match(readFileSync(join(root, 'docs', 'api', 'http.md'), 'utf8'), new RegExp(`^### GET ${path}$`, 'm'))
   assert.deepEqual(
     objects.NetworkPolicy.spec.ingress[0].ports.map(({ port }) => port),
     ['mqtt', 'mqtts', 'websocket', 'http'],
