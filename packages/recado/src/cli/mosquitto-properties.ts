@@ -94,6 +94,14 @@ export type PropertyCommand = (typeof propertyCommands)[number]
 
 export type CommandProperties = Record<PropertyCommand, Properties>
 
+/**
+ * Properties of a PUBLISH that the client is given. The Topic Alias is not among them: the client numbers its aliases
+ * itself, and uses them where one is asked for (`tool-client.ts`).
+ */
+export function publishProperties({ publish: { topicAlias: _, ...properties } }: CommandProperties): Properties {
+  return properties
+}
+
 const commands = new Set(everywhere.split(' '))
 const LIMITS = { byte: 0xff, int16: 0xffff, int32: 0xffff_ffff, varint: 268_435_455 } as const
 

@@ -91,6 +91,18 @@ suite('recado pub and recado sub on mosquitto', { skip }, () => {
     })
   }
 
+  test('-D publish topic-alias does not keep a message from being sent', { timeout: 300_000 }, async () => {
+    const run = await sub(['-t', 'alias', '-C', '2', '-V', '5', '-F', '%t %p %C'])
+    const alias = ['-D', 'publish', 'content-type', 'text/plain', '-D', 'publish', 'topic-alias', '4']
+    const sent = await pub(
+      ['-t', 'alias', '-V', '5', '-q', '1', '-l', ...alias],
+      Readable.from([Buffer.from('1\n2\n')]),
+    )
+    assert.deepEqual([sent.code, sent.stderr], [0, ''])
+    assert.equal(await run.ended, 0)
+    assert.equal(output(run), 'alias 1 text/plain\nalias 2 text/plain\n')
+  })
+
   test('SIGINT ends sub with code 0', { timeout: 300_000 }, async () => {
     const run = await sub(['-t', 'sigint'])
     run.signals.emit('SIGINT')

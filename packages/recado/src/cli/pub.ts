@@ -14,6 +14,7 @@ import { readLines } from './lines.ts'
 import type { Manner } from './manner.ts'
 import { readMessage } from './message-input.ts'
 import { asArguments, connectFailure, ExitCode, reasonText } from './mosquitto-messages.ts'
+import { publishProperties } from './mosquitto-properties.ts'
 import { runMosquittoTool } from './mosquitto-tool.ts'
 import { safeLine } from './terminal.ts'
 import { ArgumentError, makeClient, prepare } from './tool-client.ts'
@@ -112,7 +113,7 @@ class Pub {
     const { topics, qos, retain, properties } = this.#options
     const number = ++this.#count
     try {
-      await client.publish(topics[0]!, payload, { qos, retain, properties: properties.publish })
+      await client.publish(topics[0]!, payload, { qos, retain, properties: publishProperties(properties) })
     } catch (error) {
       if (error instanceof PublishError) {
         this.#fail({

@@ -14,6 +14,7 @@ import { type CliIo, Output } from './io.ts'
 import type { Manner } from './manner.ts'
 import { readMessage } from './message-input.ts'
 import { connectFailure, ExitCode, type Failure, reasonText } from './mosquitto-messages.ts'
+import { publishProperties } from './mosquitto-properties.ts'
 import { runMosquittoTool } from './mosquitto-tool.ts'
 import { MessagePrinter, printerOptions } from './output-format.ts'
 import { safeLine } from './terminal.ts'
@@ -112,7 +113,7 @@ class RequestResponse {
     const subscribed = { qos, properties: properties.subscribe, identifier: false, literal: true, ...onlyIn5 }
     await client.subscribe(responseTopic!, subscribed, (message) => this.#handleMessage(message)).ready
     // Only now, so that the response cannot come before its subscription.
-    const forRequest = protocolVersion === 5 ? { ...properties.publish, responseTopic: responseTopic! } : {}
+    const forRequest = protocolVersion === 5 ? { ...publishProperties(properties), responseTopic: responseTopic! } : {}
     this.#sentAt = process.hrtime.bigint()
     await client.publish(topics[0]!, payload, { qos, properties: forRequest })
   }

@@ -33,10 +33,10 @@ export function makeClient(options: ToolOptions, manner: Manner, extra: ConnectO
     sessionExpiryIntervalSeconds: properties.connect.sessionExpiryIntervalSeconds ?? options.sessionExpirySeconds ?? 0,
     properties: properties.connect,
     inflightMax: options.inflightMax,
-    // As in libmosquitto: so many messages on their way at once, and no aliases.
+    // As in libmosquitto: so many messages on their way at once, and no aliases but where the command line asks for one.
     receiveMaximum: properties.connect.receiveMaximum ?? receiveMaximum(options),
     topicAliasMaximum: properties.connect.topicAliasMaximum ?? 0,
-    topicAliases: false,
+    topicAliases: properties.publish.topicAlias !== undefined,
     noDelay: options.noDelay,
     ...(options.bindAddress === undefined ? {} : { localAddress: options.bindAddress }),
     ...(options.username === undefined ? {} : { username: options.username }),
