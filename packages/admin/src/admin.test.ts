@@ -53,7 +53,9 @@ test('an operator publishes, retains, disconnects and ends sessions; each change
   const retained = (await ask('/api/v1/retained/message?topic=a/b', { token })).json()
   assert.equal(retained.payload.text, 'hello')
   const levels = (await ask('/api/v1/topics?below=a', { token })).json()
-  assert.deepEqual(levels.items, [{ name: 'b', topic: 'a/b', hasMessage: true, messages: 1 }])
+  assert.deepEqual(levels.items, [
+    { name: 'b', topic: 'a/b', hasMessage: true, hasBelow: false, messages: 1, published: 1 },
+  ])
   const gone = await ask('/api/v1/retained?topicFilter=a/%23', { method: 'DELETE', token })
   assert.deepEqual(gone.json(), { messages: 1 })
   assert.equal((await ask('/api/v1/retained/message?topic=a/b', { token })).status, 404)

@@ -106,7 +106,7 @@ export class Admin {
       ...accessOperations(parts),
       ...clientOperations(parts),
       ...subscriptionOperations(parts),
-      ...messageOperations(parts),
+      ...messageOperations(parts, decisions),
       ...insightOperations(parts, decisions),
       ...healthOperations(parts, this.#samples),
     ]

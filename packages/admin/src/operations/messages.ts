@@ -7,6 +7,7 @@ import { type Operation, operation } from '../http/operation.ts'
 import { pageByKey, pageOf, pageQuery } from '../http/paging.ts'
 import { Problem } from '../http/problem.ts'
 import { Reply } from '../http/reply.ts'
+import type { Decisions } from '../why/decisions.ts'
 import { childrenOf } from './levels.ts'
 import type { Parts } from './parts.ts'
 import { given } from './query.ts'
@@ -85,8 +86,8 @@ function mustBeFilter(topicFilter: string | undefined): void {
   }
 }
 
-/** Operations of the group `messages`. */
-export function messageOperations({ broker }: Parts): Operation[] {
+/** Operations of the group `messages`. `decisions` is null when they are not remembered. */
+export function messageOperations({ broker }: Parts, decisions: Decisions | null): Operation[] {
   const { inspect } = broker
   let streams = 0
   return [
@@ -240,7 +241,9 @@ export function messageOperations({ broker }: Parts): Operation[] {
       id: 'listTopicLevels',
       tag: 'messages',
       role: 'viewer',
-      summary: 'One level of the tree of retained topics: the names below a topic, and how many messages each has.',
+      summary: 'One level of the tree of topics: the names below a topic, and how many topics each has.',
+      description:
+        'Topics with a retained message, and the last 10,000 that were published to (none of these with http_api_decisions 0).',
       query: z.strictObject({
         limit: pageQuery.limit,
         cursor: pageQuery.cursor,
@@ -255,11 +258,14 @@ export function messageOperations({ broker }: Parts): Operation[] {
           name: z.string().describe('Text of the level.'),
           topic: z.string(),
           hasMessage: z.boolean().describe('Whether this very topic has a retained message.'),
+          hasBelow: z.boolean().describe('Whether there are topics below it.'),
           messages: z.number().int().describe('Retained messages at and below it.'),
+          published: z.number().int().describe('Topics at and below it that were published to lately.'),
         }),
       ),
       example: { query: 'below=sensors' },
-      handle: ({ query: { below, limit, cursor } }) => childrenOf(inspect, below, { limit, cursor }),
+      handle: ({ query: { below, limit, cursor } }) =>
+        childrenOf(inspect, below, { limit, cursor }, decisions?.topicNames()),
     }),
   ]
 }

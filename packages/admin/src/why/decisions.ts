@@ -130,6 +130,11 @@ export class Decisions {
     return this.#topics.entries()
   }
 
+  /** Topics that are remembered now: a copy, for others come while somebody walks through them. */
+  topicNames(): readonly string[] {
+    return [...this.#topics.keys()]
+  }
+
   /** Last choices of a Shared Subscription, latest first. `topicFilter` has `$share/name/`. */
   choicesOf(topicFilter: string): Iterable<Choice> {
     return this.#choices.get(topicFilter)?.latest() ?? []

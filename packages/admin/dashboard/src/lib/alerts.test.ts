@@ -21,7 +21,7 @@ test('nothing is said when all is well, of drops long ago neither', () => {
 
 test('each trouble has its sentence', () => {
   const day = 86_400_000
-  const listener = { name: 'a', protocol: 'mqtt', tls: true, allowAnonymous: false }
+  const listener = { name: 'a', protocol: 'mqtt', tls: true, allowAnonymous: false, traffic: null }
   assert.deepEqual(keys({ problems: ['x'] }), ['alert.problem'])
   assert.deepEqual(keys({ history: history({ storeLagMs: [1_500] }) }), ['alert.lag'])
   assert.deepEqual(keys({ history: history({ memoryLevel: [2] }) }), ['alert.memory'])

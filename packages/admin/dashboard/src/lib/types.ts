@@ -34,6 +34,7 @@ export interface Listener {
   readonly tls: boolean
   readonly allowAnonymous: boolean
   readonly certificateExpiresAtMs: number | null
+  readonly traffic: (Traffic & { connections: number; clients: number }) | null
 }
 
 export interface History {
@@ -190,7 +191,21 @@ export interface TopicLevel {
   readonly name: string
   readonly topic: string
   readonly hasMessage: boolean
+  readonly hasBelow: boolean
+  /** Retained messages at and below it. */
   readonly messages: number
+  /** Topics at and below it that were published to lately. */
+  readonly published: number
+}
+
+export interface Publication {
+  readonly topic: string
+  readonly atMs: number
+  readonly clientId: string | null
+  readonly qos: number
+  readonly retain: boolean
+  readonly messages: number
+  readonly rate: number
 }
 
 export interface TraceStep {

@@ -309,18 +309,20 @@ export function OverviewPage() {
             empty={t('clients.none')}
           />
         </Card>
-        <Card title={t('overview.drops')} aside={<a href="/drops">{t('all')}</a>}>
-          <DropBars byReason={drops?.byReason} />
-        </Card>
-        <Card title={t('overview.listeners')} flush>
-          <Table
-            label={t('overview.listeners')}
-            columns={listenerColumns()}
-            rows={listeners?.items ?? []}
-            keyOf={({ name }) => name}
-            empty={t('overview.noListeners')}
-          />
-        </Card>
+        <div class="stack">
+          <Card title={t('overview.drops')} aside={<a href="/drops">{t('all')}</a>}>
+            <DropBars byReason={drops?.byReason} />
+          </Card>
+          <Card title={t('overview.listeners')} flush>
+            <Table
+              label={t('overview.listeners')}
+              columns={listenerColumns()}
+              rows={listeners?.items ?? []}
+              keyOf={({ name }) => name}
+              empty={t('overview.noListeners')}
+            />
+          </Card>
+        </div>
       </div>
     </>
   )
@@ -333,6 +335,13 @@ const listenerColumns = (): readonly Column<Listener>[] => [
     key: 'tls',
     label: 'TLS',
     show: ({ tls }) => (tls ? <Badge tone="ok">{t('yes')}</Badge> : <Badge>{t('no')}</Badge>),
+  },
+  {
+    key: 'clients',
+    label: t('page.clients'),
+    isNumber: true,
+    importance: 2,
+    show: ({ traffic }) => (traffic === null ? '–' : number(traffic.clients)),
   },
   {
     key: 'anonymous',

@@ -9,11 +9,11 @@ import { signal, useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { ApiError, ask, change, may } from '../lib/api.ts'
 import type { View } from '../lib/decode.ts'
-import { number } from '../lib/format.ts'
+import { number, short } from '../lib/format.ts'
 import { maybe, t } from '../lib/i18n.ts'
 import { usePoll } from '../lib/poll.ts'
 import { queryOf, setQuery } from '../lib/router.ts'
-import type { Bytes, Message, Page, TopicLevel, Why } from '../lib/types.ts'
+import type { Bytes, Message, Page, Publication, TopicLevel } from '../lib/types.ts'
 import { attempt, confirm, say } from '../ui/dialog.tsx'
 import { Icon } from '../ui/icon.tsx'
 import { Card, ClientLink, Empty, Facts, Failure, Field, ForRole, PageHead, Select, Time } from '../ui/parts.tsx'
@@ -65,8 +65,7 @@ function rowsOf(below: string, depth: number): TreeRow[] {
   if (level === undefined) return []
   const rows: TreeRow[] = []
   for (const item of level.items) {
-    const hasBelow = item.messages > (item.hasMessage ? 1 : 0)
-    const isOpen = hasBelow ? open.value.has(item.topic) : undefined
+    const isOpen = item.hasBelow ? open.value.has(item.topic) : undefined
     rows.push({ id: item.topic, depth, isOpen, content: <LevelRow item={item} isOpen={isOpen} /> })
     if (isOpen) rows.push(...rowsOf(item.topic, depth + 1))
   }
@@ -82,7 +81,7 @@ function LevelRow({ item, isOpen }: { item: TopicLevel; isOpen: boolean | undefi
       {isOpen === undefined ? <span class="icon" /> : <Icon name={isOpen ? 'down' : 'right'} />}
       <span class="mono clip">{item.name === '' ? t('topics.emptyLevel') : item.name}</span>
       {item.hasMessage ? <span class="dot" title={t('topics.hasMessage')} /> : null}
-      <span class="muted tabular tree-count">{number(item.messages)}</span>
+      <span class="muted tabular tree-count">{number(Math.max(item.messages, item.published))}</span>
     </>
   )
 }
@@ -99,8 +98,13 @@ async function toggle({ id, isOpen }: TreeRow): Promise<void> {
 
 /** What is known about a topic besides its message. */
 function About({ topic }: { topic: string }) {
-  const { value } = usePoll(`about ${topic}`, 5_000, (signal) => ask<Why>('/api/v1/why', { topic }, { signal }))
-  const last = value?.lastPublished
+  const { value } = usePoll(
+    `about ${topic}`,
+    5_000,
+    (signal) => ask<Page<Publication>>('/api/v1/publications', { topicFilter: topic, limit: 1 }, { signal }),
+    { keep: false },
+  )
+  const last = value?.items[0]
   return (
     <Facts
       rows={[
@@ -110,6 +114,7 @@ function About({ topic }: { topic: string }) {
           last ? last.clientId === null ? t('theBroker') : <ClientLink clientId={last.clientId} /> : null,
         ],
         [t('topics.published'), last ? t('messages', { n: last.messages }) : null],
+        [t('topics.rate'), last ? t('perSecond', { value: short(last.rate) }) : null],
         ['', <a href={`/why?topic=${encodeURIComponent(topic)}`}>{t('live.why')}</a>],
       ]}
     />

@@ -27,18 +27,29 @@ export interface Line {
 const binarySteps = Array.from({ length: 50 }, (_, power) => 2 ** power)
 
 const dashes: readonly (readonly number[])[] = [[], [6, 4], [2, 3]]
-const HEIGHT = 168
-const AXIS_FONT = '11px "Inter Variable", system-ui, sans-serif'
+/** Sizes in `rem`, as everything else of the page; uPlot takes pixels. */
+const HEIGHT = 10.5
+const AXIS_TEXT = 0.6875
+const AXIS_HEIGHT = 1.75
+const AXIS_WIDTH = 3.875
+
+const pixels = (rem: number): number =>
+  Math.round(rem * Number.parseFloat(getComputedStyle(document.documentElement).fontSize))
 
 const colorOf = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 
 function optionsFor(lines: readonly Line[], { format, least, isBinary }: Unit, width: number): uPlot.Options {
   const [text, grid] = [colorOf('--muted'), colorOf('--grid')]
-  const axis = { stroke: text, font: AXIS_FONT, grid: { stroke: grid, width: 1 }, ticks: { show: false } }
+  const axis = {
+    stroke: text,
+    font: `${pixels(AXIS_TEXT)}px "Inter Variable", system-ui, sans-serif`,
+    grid: { stroke: grid, width: 1 },
+    ticks: { show: false },
+  }
   return {
     width,
-    height: HEIGHT,
-    padding: [8, 28, 0, 0],
+    height: pixels(HEIGHT),
+    padding: [8, pixels(1.75), 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
     scales: { y: { range: (_chart, _min, max) => [0, Math.max(max * 1.1, least)] } },
@@ -46,15 +57,15 @@ function optionsFor(lines: readonly Line[], { format, least, isBinary }: Unit, w
       {
         ...axis,
         grid: { show: false },
-        size: 22,
-        gap: 2,
-        space: 60,
+        size: pixels(AXIS_HEIGHT),
+        gap: pixels(0.5),
+        space: pixels(AXIS_WIDTH),
         values: (_chart, at) => at.map((each) => time(each * 1e3)),
       },
       {
         ...axis,
-        size: 62,
-        space: 36,
+        size: pixels(AXIS_WIDTH),
+        space: pixels(2.25),
         values: (_chart, at) => at.map(format),
         ...(isBinary ? { incrs: binarySteps } : {}),
       },
@@ -97,7 +108,7 @@ export function Chart({ title, atMs, lines, unit }: ChartProps) {
     const made = new uPlot(optionsFor(latest.current, unit, element.clientWidth), latestData.current, element)
     chart.current = made
     const observer = new ResizeObserver(() => {
-      if (element.clientWidth > 0) made.setSize({ width: element.clientWidth, height: HEIGHT })
+      if (element.clientWidth > 0) made.setSize({ width: element.clientWidth, height: pixels(HEIGHT) })
     })
     observer.observe(element)
     return () => {
