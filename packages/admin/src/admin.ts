@@ -96,7 +96,7 @@ export class Admin {
     }
     this.#broker = broker
     this.#host = host
-    const decisions = decisionsMax === 0 ? null : new Decisions(decisionsMax)
+    const decisions = decisionsMax === 0 ? null : new Decisions(decisionsMax, () => broker.turnMs)
     this.#watches = new Watches(this.#latencies, decisions)
     this.#stopWatching = broker.watch(this.#watches)
     if (decisions !== null) this.#stopObserving = broker.observe(decisions.observer)

@@ -164,6 +164,14 @@ export class Broker {
     this.inspect = new Inspector(this.#core, this.#errors)
   }
 
+  /**
+   * Time at which the current turn began, or the last one: milliseconds since the epoch. The broker reads its clock once
+   * for all that an iteration of the event loop brings; in an observer this costs nothing.
+   */
+  get turnMs(): number {
+    return this.#core.turn.nowMs
+  }
+
   /** Limits in force. */
   get limits(): Readonly<Limits> {
     return this.#core.limits

@@ -106,15 +106,16 @@ export class Decisions {
   readonly #topics: Map<string, TopicNote> = new Map()
   readonly #choices: Map<string, Ring<Choice>> = new Map()
   readonly #runs: Map<string, Run> = new Map()
-  readonly #clock: () => number
-  /** Time of this turn of the event loop; NaN before the first decision in it. */
-  #turnMs = Number.NaN
+  readonly #nowMs: () => number
   #untilSample = SAMPLED
 
-  /** @param dropsMax drops that are remembered */
+  /**
+   * @param dropsMax drops that are remembered
+   * @param nowMs a clock that costs nothing to read: it is read for each message
+   */
   constructor(dropsMax: number, nowMs: () => number = Date.now) {
     this.drops = new Ring(dropsMax)
-    this.#clock = nowMs
+    this.#nowMs = nowMs
   }
 
   /** Last publish of a topic; undefined when it is not remembered. */
@@ -143,19 +144,6 @@ export class Decisions {
   /** Run of drops that a client is in, or was in last, for a reason. */
   runOf(clientId: string, reason: string): Readonly<Run> | undefined {
     return this.#runs.get(`${reason} ${clientId}`)
-  }
-
-  /** Returns the time. The clock is read once in a turn: for each message it would cost as much as all the rest. */
-  #nowMs(): number {
-    if (Number.isNaN(this.#turnMs)) {
-      this.#turnMs = this.#clock()
-      setImmediate(this.#endTurn)
-    }
-    return this.#turnMs
-  }
-
-  readonly #endTurn = (): void => {
-    this.#turnMs = Number.NaN
   }
 
   /** Observer to be added to the broker. */
