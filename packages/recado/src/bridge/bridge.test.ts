@@ -688,6 +688,26 @@ test('SUBACK with another number of Reason Codes ends the connection, and says s
   assert.match(setup.bridge.figures.lastError, /SUBACK for b\/# has 2 Reason Codes instead of 1/)
 })
 
+test('what waits for a remote broker that does not read goes on when it reads again, QoS 0 beyond the room is dropped', async (t) => {
+  const setup = await setUp(t, 'topic a/# out 1\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  far.transport.full = true
+  const payload = new Uint8Array(50_000)
+  for (let i = 0; i < 10; i++) await setup.broker.publish({ topic: 'a/0', payload })
+  await setup.broker.publish({ topic: 'a/1', payload: 'waits', qos: 1 })
+  assert.equal(publishes(await take(far)).filter(({ qos }) => qos === 1).length, 0)
+  assert.equal(setup.bridge.figures.queuedMessages, 1)
+  assert.ok(setup.broker.metrics()['dropped.slow-reader'] > 0)
+  far.transport.drain()
+  assert.deepEqual(
+    publishes(await take(far))
+      .filter(({ qos }) => qos === 1)
+      .map(text),
+    ['waits'],
+  )
+})
+
 test('messages of QoS 0 over bridge_rate wait', async (t) => {
   const setup = await setUp(t, 'bridge_rate 1\ntopic a/# out 0\n')
   const { far } = await accepted(setup)
