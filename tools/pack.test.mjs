@@ -288,6 +288,22 @@ test('the program runs as it is installed', () => {
   assert.match(stdout, new RegExp(version.replaceAll('.', '\\.')))
 })
 
+test('npx runs the program where npm has linked it, from its bundle', () => {
+  assert.ok(filesOf('recado').includes('bundle/main.js'))
+  // npm makes the file executable, and this link.
+  mkdirSync(join(modules, '.bin'))
+  symlinkSync(join('..', 'recado', 'bin', 'recado.js'), join(modules, '.bin', 'recado'))
+  // What is compiled is for those who import the package: the program does without.
+  rmSync(join(placeOf('recado'), 'dist', 'main.js'))
+  const { status, stdout, stderr } = spawnSync('npx', ['--no-install', 'recado', '--version'], {
+    cwd: project,
+    encoding: 'utf8',
+    shell: process.platform === 'win32',
+  })
+  assert.equal(status, 0, stderr)
+  assert.equal(stdout, `recado ${manifestOf('recado').version}\n`)
+})
+
 test('each package in the workspace has the licence of the whole, and what is published has no dead entry', () => {
   for (const name of published) {
     const manifest = JSON.parse(readFileSync(join(root, 'packages', name, 'package.json'), 'utf8'))
