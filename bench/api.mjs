@@ -2,7 +2,8 @@
  * `npm run bench:api`: what the HTTP API costs the MQTT clients of its broker.
  *
  * `cost`: CPU per message on pairs-q1 and sparse-q0 without the API, with it, and with all of it in use (metrics scraped
- * each second, and what a dashboard asks for), in interleaved rounds. `hold`: how long lists of clients and a scrape hold
+ * each second, and what a dashboard asks for), in interleaved rounds. `path`: CPU of a QoS 1 message from one connection to
+ * another in this process, without sockets, with and without the API: what the API adds, on a machine that is busy, too. `hold`: how long lists of clients and a scrape hold
  * the event loop with many clients, which are connections without sockets in this process; what is asked comes from a
  * thread of its own. From Node 24 on it is CPU time; before, the machine must have nothing else to do (chrt --fifo 10). `flood`: p99 of MQTT messages while wrong tokens come as fast as asked, in interleaved rounds.
  */
@@ -24,7 +25,7 @@ const RECADO = path('../packages/recado/bin/recado.js')
 const DASHBOARD_MS = 2_000
 const SCRAPE_MS = 1_000
 
-const usage = `npm run bench:api -- [cost] [hold] [flood] [options]   (default: all three)
+const usage = `npm run bench:api -- [cost] [path] [hold] [flood] [options]   (default: all four)
 
   --rounds N       of cost and flood; default 5
   --seconds S      measured seconds of a round; default 5
@@ -52,7 +53,7 @@ const { values, positionals } = optionsFrom(
 )
 const rounds = Number(values.rounds)
 const seconds = Number(values.seconds)
-const parts = positionals.length === 0 ? ['cost', 'hold', 'flood'] : positionals
+const parts = positionals.length === 0 ? ['cost', 'path', 'hold', 'flood'] : positionals
 
 const median = (list) => {
   const sorted = [...list].sort((a, b) => a - b)
@@ -237,6 +238,84 @@ async function hold() {
   rmSync(folder, { recursive: true })
 }
 
+/** Time of this thread in microseconds: its CPU time from Node 24 on. */
+function threadMicroseconds() {
+  if (process.threadCpuUsage === undefined) return performance.now() * 1_000
+  const { user, system } = process.threadCpuUsage()
+  return user + system
+}
+
+/** A broker with 50 pairs without sockets; `publish` sends a batch of QoS 1 from each. */
+function pairsWithoutSockets(isApi) {
+  const broker = createBroker({ limits: { connectionsPerAddressMax: 1_000 } })
+  const host = { version: 'bench', login: async () => null, anonymousRole: () => 'viewer', log: () => undefined }
+  const admin = isApi ? createAdmin(broker, { host }) : null
+  const batch = 64
+  const publishers = Array.from({ length: 50 }, (_, index) => {
+    const attach = (clientId) => {
+      const handler = broker.attach(silentTransport(index, () => setImmediate(() => handler.onClose(null))))
+      handler.onData(encode(new Connect({ clientId, cleanStart: true, keepAliveSeconds: 0, protocolVersion: 4 }), 4))
+      return handler
+    }
+    const subscriber = attach(`s${index}`)
+    const topic = `bench/${index}`
+    subscriber.onData(
+      Buffer.concat([Buffer.from([0x82, 5 + topic.length, 0, 1, 0, topic.length]), Buffer.from(topic), Buffer.from([1])]),
+    )
+    const publisher = attach(`p${index}`)
+    const packet = (id) =>
+      Buffer.concat([
+        Buffer.from([0x32, 4 + topic.length + 16, 0, topic.length]),
+        Buffer.from(topic),
+        Buffer.from([id >> 8, id & 255]),
+        Buffer.alloc(16),
+      ])
+    const chunk = Buffer.concat(Array.from({ length: batch }, (_, id) => packet(id + 1)))
+    let next = 1
+    const acknowledge = () => {
+      const acks = Buffer.alloc(4 * batch)
+      for (let i = 0; i < batch; i++) {
+        acks.set([0x40, 2, next >> 8, next & 255], 4 * i)
+        next = next === 65_535 ? 1 : next + 1
+      }
+      subscriber.onData(acks)
+    }
+    return { publish: () => publisher.onData(chunk), acknowledge }
+  })
+  return {
+    messages: 50 * batch,
+    async turn() {
+      for (const { publish } of publishers) publish()
+      await new Promise((resolve) => setImmediate(resolve))
+      for (const { acknowledge } of publishers) acknowledge()
+      await new Promise((resolve) => setImmediate(resolve))
+    },
+    received: () => broker.metrics().messagesReceived,
+    async close() {
+      await admin?.close()
+      await broker.close({ timeoutMs: 1, graceMs: 1 })
+    },
+  }
+}
+
+async function inProcess() {
+  const both = [pairsWithoutSockets(false), pairsWithoutSockets(true)]
+  const turns = 200
+  const costs = [[], []]
+  for (let round = 0; round < 3 + 4 * rounds; round++) {
+    for (const [index, each] of both.entries()) {
+      const before = threadMicroseconds()
+      for (let i = 0; i < turns; i++) await each.turn()
+      // The first ones are compiled meanwhile.
+      if (round >= 3) costs[index].push((threadMicroseconds() - before) / (turns * each.messages))
+    }
+  }
+  const ratios = costs[1].map((each, round) => each / costs[0][round])
+  console.log(`\na QoS 1 message from one connection to another, without sockets: ${both[0].received()} messages each`)
+  console.log(`  without the API ${median(costs[0]).toFixed(3)} µs, with it ${median(costs[1]).toFixed(3)} µs: ${median(ratios).toFixed(3)}x`)
+  for (const each of both) await each.close()
+}
+
 const FLOODING = `
 const { parentPort, workerData } = require('node:worker_threads')
 const { connect } = require('node:net')
@@ -315,8 +394,8 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.e
 process.once('exit', stopAll)
 try {
   for (const part of parts) {
-    const run = { cost, hold, flood }[part]
-    if (run === undefined) throw new BenchError(`there is no part ${part}: cost, hold, flood`)
+    const run = { cost, path: inProcess, hold, flood }[part]
+    if (run === undefined) throw new BenchError(`there is no part ${part}: cost, path, hold, flood`)
     await run()
   }
 } catch (error) {
