@@ -260,7 +260,11 @@ function pairsWithoutSockets(isApi) {
     const subscriber = attach(`s${index}`)
     const topic = `bench/${index}`
     subscriber.onData(
-      Buffer.concat([Buffer.from([0x82, 5 + topic.length, 0, 1, 0, topic.length]), Buffer.from(topic), Buffer.from([1])]),
+      Buffer.concat([
+        Buffer.from([0x82, 5 + topic.length, 0, 1, 0, topic.length]),
+        Buffer.from(topic),
+        Buffer.from([1]),
+      ]),
     )
     const publisher = attach(`p${index}`)
     const packet = (id) =>
@@ -312,7 +316,9 @@ async function inProcess() {
   }
   const ratios = costs[1].map((each, round) => each / costs[0][round])
   console.log(`\na QoS 1 message from one connection to another, without sockets: ${both[0].received()} messages each`)
-  console.log(`  without the API ${median(costs[0]).toFixed(3)} µs, with it ${median(costs[1]).toFixed(3)} µs: ${median(ratios).toFixed(3)}x`)
+  console.log(
+    `  without the API ${median(costs[0]).toFixed(3)} µs, with it ${median(costs[1]).toFixed(3)} µs: ${median(ratios).toFixed(3)}x`,
+  )
   for (const each of both) await each.close()
 }
 

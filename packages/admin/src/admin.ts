@@ -17,6 +17,7 @@ import { Sessions } from './access/sessions.ts'
 import type { TokenFile } from './access/tokens.ts'
 import type { AdminHost } from './host.ts'
 import { appOf } from './http/app.ts'
+import { withinLimit } from './http/flood.ts'
 import { openApi } from './http/openapi.ts'
 import { type Operation, operation } from './http/operation.ts'
 import { History } from './metrics/history.ts'
@@ -116,14 +117,17 @@ export class Admin {
       const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
       host.log('error', 'api.failed', `The API has failed at ${where}: ${what}`, { where })
     }
-    const app = appOf(all, { identification, audit: parts.audit, failed, requestsPerSecond })
-    const answer = getRequestListener((request, bindings) => app.fetch(request, bindings as never), {
+    const app = appOf(all, { identification, audit: parts.audit, failed })
+    const listener = getRequestListener((request, bindings) => app.fetch(request, bindings as never), {
       overrideGlobalObjects: false,
       errorHandler: (error) => {
         failed('a request', error)
         return new Response(null, { status: 500 })
       },
     })
+    const answer = withinLimit(async (request, response) => {
+      await listener(request, response)
+    }, requestsPerSecond)
     this.handler = async (request, response) => {
       const path = (request.url ?? '/').split('?', 1)[0]!
       if (this.hasPage(path)) this.#dashboard!.send(path, request, response)

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect as connectSocket } from 'node:net'
 import { test } from 'node:test'
+import { http } from '@recado/broker'
 import { connect } from '@recado/client'
 import { serve } from './testing/api.ts'
 
@@ -155,4 +156,52 @@ test('messages of the broker itself are not forged', async (context) => {
   for (const topic of ['$SYS/broker/version', '$CONTROL/dynamic-security/v1']) {
     assert.equal((await ask('/api/v1/publish', { method: 'POST', token, body: { topic } })).status, 403, topic)
   }
+})
+
+test('a flood of wrong tokens gets in nowhere, and MQTT clients go on', async (context) => {
+  const { port, mqttPort, ask, tokenOf, lines } = await serve(context)
+  const client = await connect(`mqtt://127.0.0.1:${mqttPort}`, { clientId: 'ada' })
+  context.after(() => client.close())
+  const messages = client.subscribe('t', { qos: 1 })
+  await messages.ready
+  const counts = new Map<string, number>()
+  const wrong = `rcd_0123456789ab_${'A'.repeat(43)}`
+  const one = `GET /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${wrong}\r\n\r\n`
+  const floods = Array.from({ length: 10 }, async () => {
+    const last = one.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n')
+    const text = await raw(port, one.repeat(99) + last)
+    for (const [, status] of text.matchAll(/HTTP\/1\.1 (\d{3})/g)) counts.set(status!, (counts.get(status!) ?? 0) + 1)
+  })
+  for (let i = 0; i < 20; i++) {
+    await client.publish('t', String(i), { qos: 1 })
+    await messages.next()
+  }
+  await Promise.all(floods)
+  assert.deepEqual([...counts.keys()].sort(), ['401', '429'])
+  assert.equal(
+    [...counts.values()].reduce((sum, count) => sum + count),
+    1_000,
+  )
+  assert.deepEqual(
+    lines.filter((line) => line.includes('api.failed')),
+    [],
+  )
+  // Once the flood is over, the address may ask again.
+  const token = tokenOf('admin')
+  while ((await ask('/api/v1/tokens', { token })).status !== 200) await new Promise((resolve) => setImmediate(resolve))
+})
+
+test('heads and bodies that do not come to their end are cut off', async (context) => {
+  const { admin, broker, tokenOf, ask, port } = await serve(context)
+  const hasty = { ...admin.serverOptions, headersTimeout: 100, requestTimeout: 200, connectionsCheckingInterval: 20 }
+  const slow = await broker.listen({ port: 0, host: '127.0.0.1', protocol: http(admin.handler, hasty) })
+  const head = `POST /api/v1/publish HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${tokenOf('operator')}\r\n`
+  assert.match(await raw(slow.port, head), /^HTTP\/1\.1 408 /)
+  const body = 'Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"topic":'
+  assert.match(await raw(slow.port, head + body), /^(?:HTTP\/1\.1 408 .*)?/)
+  // Those in use are short enough, too.
+  const { headersTimeout, requestTimeout } = admin.serverOptions
+  assert.ok(headersTimeout! <= 10_000 && requestTimeout! <= 20_000)
+  assert.equal((await ask('/livez')).status, 200)
+  assert.notEqual(port, slow.port)
 })

@@ -13,7 +13,6 @@ import { type Context, Hono } from 'hono'
 import type { z } from 'zod'
 import type { AuditLog } from '../access/audit.ts'
 import { addressOf, type Identification } from '../access/identify.ts'
-import { RateLimit } from '../access/rate-limits.ts'
 import { type Caller, isEnough } from '../access/roles.ts'
 import { isChange, type Operation } from './operation.ts'
 import { type Fault, Problem } from './problem.ts'
@@ -21,9 +20,6 @@ import { Reply } from './reply.ts'
 
 /** Bytes of the largest body. */
 export const BODY_BYTES_MAX: number = 1_048_576
-/** Requests of an address per second, and in a burst of so many seconds. */
-const REQUESTS_PER_SECOND = 100
-const BURST_SECONDS = 5
 
 /** Variables that the Node adapter hands to each request. */
 export interface Bindings {
@@ -35,8 +31,6 @@ type Env = { Bindings: Bindings }
 export interface AppParts {
   readonly identification: Identification
   readonly audit: AuditLog
-  /** Requests of an address per second; default 100. */
-  readonly requestsPerSecond?: number | undefined
   /** Reports an error that is none of the caller's. */
   failed(operation: string, error: unknown): void
 }
@@ -44,7 +38,8 @@ export interface AppParts {
 /** The Content-Security-Policy of answers that are no pages. */
 const NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 
-const securityHeaders: Readonly<Record<string, string>> = {
+/** Headers of every answer that is no page. */
+export const securityHeaders: Readonly<Record<string, string>> = {
   'cache-control': 'no-store',
   'content-security-policy': NO_CONTENT_POLICY,
   'cross-origin-resource-policy': 'same-origin',
@@ -56,17 +51,6 @@ const securityHeaders: Readonly<Record<string, string>> = {
 /** Makes the application. */
 export function appOf(operations: readonly Operation[], parts: AppParts): Hono<Env> {
   const app = new Hono<Env>({ strict: true })
-  const perSecond = parts.requestsPerSecond ?? REQUESTS_PER_SECOND
-  const rate = new RateLimit(perSecond, BURST_SECONDS * perSecond)
-  app.use(async (context, next) => {
-    const address = addressOf(connectionOf(context.env.incoming)?.remoteAddress ?? '')
-    const waitSeconds = rate.take(address)
-    if (waitSeconds > 0) {
-      const text = `More than ${perSecond} requests a second from ${address}: wait ${waitSeconds} s.`
-      throw new Problem(429, text, { headers: { 'retry-after': String(waitSeconds) } })
-    }
-    await next()
-  })
   for (const operation of operations) {
     app.on(operation.method.toUpperCase(), routeOf(operation), (context) => serve(operation, context, parts))
   }
