@@ -4,6 +4,7 @@ import { metricTable } from '@recado/broker'
 import { z } from 'zod'
 import { type Operation, operation } from '../http/operation.ts'
 import { done } from '../http/reply.ts'
+import { SECONDS_BOUNDS } from '../metrics/histogram.ts'
 import { seriesNames } from '../metrics/history.ts'
 import { need, type Parts } from './parts.ts'
 import { timeMs } from './views.ts'
@@ -42,7 +43,7 @@ const bridge = z.object({
 })
 
 /** Operations of the group `server`. */
-export function serverOperations({ broker, host, startedAtMs, history }: Parts): Operation[] {
+export function serverOperations({ broker, host, startedAtMs, history, latencies }: Parts): Operation[] {
   return [
     operation({
       method: 'get',
@@ -134,6 +135,37 @@ export function serverOperations({ broker, host, startedAtMs, history }: Parts):
       example: { query: 'step=10&series=messagesReceived,clients' },
       handle({ query: { step, series = seriesNames, since } }) {
         return { stepSeconds: Number(step), ...history.read(Number(step), series, since) }
+      },
+    }),
+    operation({
+      method: 'get',
+      path: '/api/v1/latencies',
+      id: 'getLatencies',
+      tag: 'server',
+      role: 'viewer',
+      summary: 'Histograms of latency since the broker started: of a sample of messages, and of all commits.',
+      description: 'Subtract two answers to have those of the time in between.',
+      answer: z.object({
+        bounds: z.array(z.number()).describe('Upper bounds of the buckets in seconds; the last bucket has none.'),
+        items: z.array(
+          z.object({
+            name: z
+              .enum(['deliver', 'acknowledge', 'commit'])
+              .describe('From PUBLISH to the sockets of subscribers, from PUBLISH to PUBACK or PUBREC, batches.'),
+            buckets: z.array(z.number()).describe('Values in each bucket.'),
+            count: z.number(),
+            sum: z.number().describe('Seconds.'),
+          }),
+        ),
+      }),
+      example: {},
+      handle() {
+        const names = ['deliver', 'acknowledge', 'commit'] as const
+        const items = names.map((name) => {
+          const { buckets, count, sum } = latencies[name]
+          return { name, buckets: [...buckets], count, sum }
+        })
+        return { bounds: SECONDS_BOUNDS, items }
       },
     }),
     operation({

@@ -53,6 +53,15 @@ export interface Durability {
   readonly disk: { fileBytes: number; freeBytes: number } | null
 }
 
+export interface Latencies {
+  readonly bounds: readonly number[]
+  readonly items: readonly {
+    readonly name: 'deliver' | 'acknowledge' | 'commit'
+    readonly buckets: readonly number[]
+    readonly count: number
+  }[]
+}
+
 export interface Traffic {
   readonly bytesReceived: number
   readonly bytesSent: number

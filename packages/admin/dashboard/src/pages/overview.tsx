@@ -9,9 +9,10 @@ import { type Alert, alertsOf } from '../lib/alerts.ts'
 import { ask } from '../lib/api.ts'
 import { bytes, duration, milliseconds, number, short } from '../lib/format.ts'
 import { maybe, t } from '../lib/i18n.ts'
+import { between, quantile } from '../lib/latency.ts'
 import { usePoll } from '../lib/poll.ts'
 import { queryOf, setQuery } from '../lib/router.ts'
-import type { Client, Drops, Durability, History, Listener, Page, Server } from '../lib/types.ts'
+import type { Client, Drops, Durability, History, Latencies, Listener, Page, Server } from '../lib/types.ts'
 import { Chart } from '../ui/chart.tsx'
 import { Icon } from '../ui/icon.tsx'
 import { Badge, Card, ClientLink, Empty, Failure, Loading, PageHead } from '../ui/parts.tsx'
@@ -74,6 +75,38 @@ function useDrops() {
     return { byReason, before: kept.current[0]!.byReason }
   }).value
 }
+
+/** Latencies of the last minute; since the start where nothing came in it. */
+function useLatencies() {
+  const kept = useRef<{ atMs: number; latencies: Latencies }[]>([])
+  return usePoll('latencies', 5_000, async (signal) => {
+    const latencies = await ask<Latencies>('/api/v1/latencies', {}, { signal })
+    const nowMs = Date.now()
+    const before = kept.current.find(({ atMs }) => nowMs - atMs <= MINUTE_MS)?.latencies
+    kept.current = [...kept.current.filter(({ atMs }) => nowMs - atMs <= MINUTE_MS), { atMs: nowMs, latencies }]
+    return latencies.items.map(({ name, buckets }) => {
+      // Before there are two answers, and where nothing came in between, those since the start say more than none.
+      const fresh = between(before?.items.find((each) => each.name === name)?.buckets, buckets)
+      const shown = fresh.some((count) => count > 0) ? fresh : buckets
+      const at = (q: number): number | null => quantile(latencies.bounds, shown, q)
+      return { name, median: at(0.5), high: at(0.99) }
+    })
+  }).value
+}
+
+interface LatencyRow {
+  readonly name: 'deliver' | 'acknowledge' | 'commit'
+  readonly median: number | null
+  readonly high: number | null
+}
+
+const inMs = (seconds: number | null): string => (seconds === null ? '–' : milliseconds(seconds * 1_000))
+
+const latencyColumns = (): readonly Column<LatencyRow>[] => [
+  { key: 'name', label: t('latency.way'), show: ({ name }) => t(`latency.${name}`) },
+  { key: 'median', label: t('latency.median'), isNumber: true, show: ({ median }) => inMs(median) },
+  { key: 'high', label: t('latency.high'), isNumber: true, show: ({ high }) => inMs(high) },
+]
 
 function Tile({ label, value, note }: { label: string; value: string; note?: string }) {
   return (
@@ -161,6 +194,7 @@ export function OverviewPage() {
   const step = queryOf('step') === '10' ? '10' : '1'
   const history = useHistory(step)
   const drops = useDrops()
+  const latencies = useLatencies()
   const { value: server, error } = usePoll('server', 10_000, (signal) => ask<Server>('/api/v1/server', {}, { signal }))
   const { value: ready } = usePoll('ready', 5_000, (signal) =>
     ask<{ problems: string[] }>('/readyz', {}, { signal, accept: [503] }),
@@ -300,18 +334,15 @@ export function OverviewPage() {
         </Card>
       </div>
       <div class="grid two">
-        <Card title={t('overview.talkers')} aside={<a href="/clients?sort=-rateReceived">{t('all')}</a>} flush>
-          <Table
-            label={t('overview.talkers')}
-            columns={talkerColumns()}
-            rows={top?.items ?? []}
-            keyOf={({ clientId }) => clientId}
-            empty={t('clients.none')}
-          />
-        </Card>
         <div class="stack">
-          <Card title={t('overview.drops')} aside={<a href="/drops">{t('all')}</a>}>
-            <DropBars byReason={drops?.byReason} />
+          <Card title={t('overview.talkers')} aside={<a href="/clients?sort=-rateReceived">{t('all')}</a>} flush>
+            <Table
+              label={t('overview.talkers')}
+              columns={talkerColumns()}
+              rows={top?.items ?? []}
+              keyOf={({ clientId }) => clientId}
+              empty={t('clients.none')}
+            />
           </Card>
           <Card title={t('overview.listeners')} flush>
             <Table
@@ -320,6 +351,20 @@ export function OverviewPage() {
               rows={listeners?.items ?? []}
               keyOf={({ name }) => name}
               empty={t('overview.noListeners')}
+            />
+          </Card>
+        </div>
+        <div class="stack">
+          <Card title={t('overview.drops')} aside={<a href="/drops">{t('all')}</a>}>
+            <DropBars byReason={drops?.byReason} />
+          </Card>
+          <Card title={t('latency.title')} flush>
+            <Table
+              label={t('latency.title')}
+              columns={latencyColumns()}
+              rows={latencies ?? []}
+              keyOf={({ name }) => name}
+              empty={t('loading')}
             />
           </Card>
         </div>
