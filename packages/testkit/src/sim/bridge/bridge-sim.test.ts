@@ -6,7 +6,10 @@ import { arrivalsOf, linksOf } from './routes.ts'
 import { runBridgePlan } from './run.ts'
 
 /** Seeds that failed once, for defects of the bridge. */
-const FOUND = [36, 66, 79, 93, 425, 11560, 12989, 20302, 20955] as const
+const FOUND = [
+  36, 66, 79, 93, 425, 11_560, 12_989, 20_302, 20_955, 30_167, 30_222, 30_736, 31_613, 33_021, 34_534, 47_242, 50_460,
+  51_376,
+] as const
 
 test('with bridges the same seed gives the same trace, byte for byte', async () => {
   for (const seed of [2, 18]) {
@@ -27,7 +30,7 @@ test('15 seeds with bridges keep every promise, and those that have found someth
 test('the judge knows where a message goes in a ring', () => {
   for (const [shape, places] of [
     ['ring-out', [0, 1, 2]],
-    ['ring-in', [0, 2, 1, 0]],
+    ['ring-in', [0, 2, 1]],
   ] as const) {
     let seed = 1
     while (makePlan(seed).shape !== shape) seed++
