@@ -163,3 +163,20 @@ test('whatever is sent, the answer has a status of the document, and failures ar
     [],
   )
 })
+
+test('an address that is none is not banned', async (context) => {
+  const banned: string[] = []
+  const ban = (kind: string, name: string): void => void banned.push(`${kind} ${name}`)
+  const { ask, tokenOf } = await serve(context, { host: { ban } })
+  const token = tokenOf('operator')
+  for (const [name, status] of [
+    ['foo bar', 422],
+    ['192.0.2.300', 422],
+    ['192.0.2.7', 201],
+    ['2001:db8::7', 201],
+  ] as const) {
+    const answer = await ask('/api/v1/bans', { method: 'POST', token, body: { kind: 'address', name } })
+    assert.equal(answer.status, status, answer.text)
+  }
+  assert.deepEqual(banned, ['address 192.0.2.7', 'address 2001:db8::7'])
+})

@@ -32,6 +32,7 @@ test('root does not write through a link that somebody else has made, nor one in
   assert.throws(() => writeSafely(link, 'x'), { code: 'ERR_RECADO_LINK', message: /link is a symbolic link/ })
   giveTo(link, NOBODY, NOBODY)
   assert.equal(statSync(victim).uid, 0, 'and what it leads to is not given away')
+  giveTo(join(folder, 'log that could not be opened'), NOBODY, NOBODY)
   lchownSync(link, 0, 0)
   chmodSync(folder, 0o777)
   assert.throws(() => writeSafely(link, 'x'), { code: 'ERR_RECADO_LINK' })

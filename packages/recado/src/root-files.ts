@@ -82,7 +82,10 @@ export function securityWarnings(
 
 /** Gives a file that root has opened to another user; never the target of another user's link. */
 export function giveTo(path: string, uid: number, gid: number): void {
-  const isLink = lstatSync(path).isSymbolicLink()
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  // A log file, say, that could not be opened because its folder is missing: a line has told so.
+  if (found === undefined) return
+  const isLink = found.isSymbolicLink()
   if (isLink && isRootsLink(path)) chownSync(path, uid, gid)
   else lchownSync(path, uid, gid)
 }

@@ -36,8 +36,19 @@ export class Identification {
   readonly #key: Buffer = randomBytes(32)
   readonly #remembered: Map<string, { readonly loggedIn: LoggedIn; readonly untilMs: number }> = new Map()
 
+  /** Fault of the file of tokens that was logged last; null for none. */
+  #toldFault: string | null = null
+
   constructor(parts: IdentifyParts) {
     this.#parts = parts
+  }
+
+  /** Logs once why the file of tokens cannot be used: nobody who has a token gets in, and only the log may say why. */
+  #tellFault(): void {
+    const fault = this.#parts.tokens?.fault ?? null
+    if (fault === this.#toldFault) return
+    this.#toldFault = fault
+    if (fault !== null) this.#parts.host.log('error', 'api.tokens', `No token of the API is accepted: ${fault}`)
   }
 
   /** Forgets logins: what they are checked against has changed. */
@@ -58,6 +69,9 @@ export class Identification {
       const bearer = /^bearer +([\x21-\x7e]+) *$/i.exec(authorization)?.[1]
       if (bearer !== undefined && TokenFile.isOurs(bearer)) {
         const token = this.#parts.tokens?.find(bearer) ?? null
+        this.#tellFault()
+        if (token === null && this.#toldFault !== null)
+          throw unauthorized('The broker cannot read its file of tokens: its log says why.')
         if (token === null) throw unauthorized('The token is not known, has expired or was revoked.')
         return caller(token.name, token.role, 'token')
       }

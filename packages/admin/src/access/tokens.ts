@@ -6,7 +6,18 @@
  * it; a file that cannot be understood lets nobody in; a change by another process is seen within a second.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  fchownSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
+import { dirname } from 'node:path'
 import { type Role, roles } from './roles.ts'
 
 export { type Role, roles } from './roles.ts'
@@ -132,16 +143,28 @@ export class TokenFile {
   #write(tokens: ReadonlyMap<string, StoredToken>): void {
     const beside = `${this.path}.${process.pid}.new`
     try {
-      writeFileSync(beside, `${JSON.stringify({ tokens: [...tokens.values()] }, null, 2)}\n`, {
-        mode: 0o600,
-        flag: 'wx',
-      })
+      const fd = openSync(beside, 'wx', 0o600)
+      try {
+        writeSync(fd, `${JSON.stringify({ tokens: [...tokens.values()] }, null, 2)}\n`)
+        this.#giveToReader(fd)
+      } finally {
+        closeSync(fd)
+      }
       renameSync(beside, this.path)
     } catch (error) {
       rmSync(beside, { force: true })
       throw new TokenFileError(`${this.path} cannot be written: ${(error as Error).message}`)
     }
     this.#lookNow()
+  }
+
+  /** As root: gives a new file to the user of the one that it replaces, or of the folder, so that the broker can read it. */
+  #giveToReader(fd: number): void {
+    if (process.geteuid?.() !== 0) return
+    const folder = statSync(dirname(this.path))
+    const old = lstatSync(this.path, { throwIfNoEntry: false })
+    const { uid, gid } = old?.isFile() && old.uid !== 0 ? old : folder
+    fchownSync(fd, uid, gid)
   }
 
   #look(): void {

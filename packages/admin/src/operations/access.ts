@@ -1,4 +1,5 @@
 /** Operations about logins: sessions of the dashboard, tokens, bans, the audit log. */
+import { isIP } from 'node:net'
 import { connectionOf } from '@recado/broker'
 import { z } from 'zod'
 import { addressOf, cookieFrom, mustBeSameOrigin, mustHaveRole } from '../access/identify.ts'
@@ -245,9 +246,11 @@ export function accessOperations(parts: Parts): Operation[] {
         seconds: z.number().int().min(1).max(31_536_000).default(3_600),
       }),
       answer: z.object({ disconnected: z.number().int() }),
-      problems: { 501: 'The program cannot.' },
+      problems: { 422: 'The address is none.', 501: 'The program cannot.' },
       example: { body: { kind: 'clientid', name: 'noisy', seconds: 600 } },
       handle({ body: { kind, name, seconds }, caller, audit }) {
+        if (kind === 'address' && isIP(name) === 0)
+          throw new Problem(422, `"${name.slice(0, 200)}" is not an IPv4 or IPv6 address, as 192.0.2.7 or 2001:db8::7.`)
         need(host, 'ban')(kind, name, seconds, caller.name)
         const disconnected = parts.broker.disconnect(({ clientId, username, remoteAddress }) => {
           if (kind === 'clientid') return clientId === name

@@ -37,7 +37,7 @@ delete   deletes them: of one topic, or with --yes of all that a filter matches`
     { name: actions.join(', '), completes: [...actions] },
     {
       name: 'TOPIC or FILTER',
-      help: 'Topic Name, or Topic Filter with + and #; default of list: all',
+      help: 'Topic Name, or Topic Filter with + and #; default of list: #, all but those that begin with $',
       isOptional: true,
     },
   ],
@@ -105,7 +105,7 @@ async function list(filter: string | undefined, parsed: ParsedCommand, io: Io): 
   const limit = String(wholeNumber(parsed, '--limit', LIMIT_DEFAULT, 1, LIMIT_MAX))
   const page = await new ApiClient(parsed, process.env).get<{ items: readonly Shown[]; next: string | null }>(
     '/api/v1/retained',
-    { topicFilter: filter, limit, payloadBytes: isGiven(parsed, '--json') ? undefined : String(SHOWN_BYTES) },
+    { topicFilter: filter ?? '#', limit, payloadBytes: isGiven(parsed, '--json') ? undefined : String(SHOWN_BYTES) },
   )
   if (isGiven(parsed, '--json')) {
     io.stdout.write(`${JSON.stringify(page)}\n`)
