@@ -158,7 +158,7 @@ export class TokenFile {
     this.#lookNow()
   }
 
-  /** As root: gives a new file to the user of the one that it replaces, or of the folder, so that the broker can read it. */
+  /** Gives a new file, as root, to the user of the one that it replaces, or of the folder, so that the broker can read it. */
   #giveToReader(fd: number): void {
     if (process.geteuid?.() !== 0) return
     const folder = statSync(dirname(this.path))
