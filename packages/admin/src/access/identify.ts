@@ -131,7 +131,11 @@ export class Identification {
     }
     if (answer === null) {
       this.#failures.take(address)
-      throw unauthorized('User name or password is wrong.')
+      throw unauthorized(
+        login.username === undefined
+          ? 'The token is neither one of Recado, which begin with rcd_, nor a JSON Web Token that the broker takes.'
+          : 'User name or password is wrong.',
+      )
     }
     if (this.#remembered.size >= REMEMBERED_MAX) this.#remembered.delete(this.#remembered.keys().next().value!)
     this.#remembered.set(key, { loggedIn: answer, untilMs: performance.now() + REMEMBERED_MS })

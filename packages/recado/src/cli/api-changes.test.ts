@@ -42,7 +42,7 @@ async function started(
 }
 
 test('a running broker', async (suite) => {
-  const broker = await started(suite)
+  const broker = await started(suite, () => ['max_queued_messages 2'])
 
   await suite.test(
     'recado clients lists, searches, sorts and shows one client; recado kick disconnects and drains',
@@ -151,6 +151,9 @@ test('a running broker', async (suite) => {
         '\n',
       ),
     )
+    // Without a filter as with #: what the broker tells of itself is not among the user's topics.
+    const all = (await ask('retained', 'list')).out
+    assert.ok(all.includes('home/light') && !all.includes('$SYS'), all)
     assert.deepEqual(await ask('retained', 'get', 'home/light'), { code: 0, out: 'on', err: '' })
     const message = JSON.parse((await ask('retained', 'get', 'home/light', '--json')).out)
     assert.deepEqual([message.topic, message.properties.contentType], ['home/light', 'text/plain'])
@@ -215,6 +218,15 @@ test('a running broker', async (suite) => {
       }
       assert.deepEqual(got, ['site/a über 60', 'site/b from stdin -', 'site/c  -'])
       assert.equal((await ask('publish', '-t', 'other', '-m', 'x')).err, 'published; nobody subscribes to it\n')
+      const reader = await connect(`mqtt://127.0.0.1:${program.port}`, {
+        ...{ clientId: 'full', cleanStart: false, sessionExpiryIntervalSeconds: 600, receiveMaximum: 1 },
+      })
+      await reader.subscribe('full', { qos: 1 }).ready
+      await reader.close()
+      for (let i = 0; i < 2; i++) await ask('publish', '-t', 'full', '-m', 'x')
+      const full = await ask('publish', '-t', 'full', '-m', 'x')
+      assert.match(full.err, /refused with 0x97 Quota exceeded; recado why -t TOPIC/)
+      assert.equal(full.code, 1)
       writeFileSync(join(folder, 'large'), Buffer.alloc(750_001))
       for (const [argv, error] of [
         [['publish', '-m', 'x'], '-t TOPIC missing'],

@@ -186,7 +186,9 @@ export class ApiClient {
     const hint =
       error.code === 'ECONNREFUSED'
         ? 'nothing listens there. The broker needs a listener with "protocol http_api"; --url says where it is'
-        : error.message
+        : error.code === 'ECONNRESET' || error.code?.startsWith('HPE_')
+          ? `what listens there does not speak HTTP (${error.message}); is it a port for MQTT clients?`
+          : error.message
     return new ToolError(`${this.#url.host}: ${hint}`)
   }
 

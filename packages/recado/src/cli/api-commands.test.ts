@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { connect } from '@recado/client'
@@ -113,6 +113,12 @@ test('who cannot be asked is said, with what to do', async (context) => {
   context.after(() => page.close())
   await new Promise((resolve) => page.once('listening', resolve))
   const other = (page.address() as AddressInfo).port
+  // As an MQTT broker does with a request.
+  const mqtt = createTcpServer((socket) => socket.on('error', () => {}).on('data', () => socket.destroy()))
+  mqtt.listen(0, '127.0.0.1')
+  context.after(() => mqtt.close())
+  await new Promise((resolve) => mqtt.once('listening', resolve))
+  const mqttPort = (mqtt.address() as AddressInfo).port
   for (const [argv, error] of [
     [
       ['why', '-t', 'a', '--url', `127.0.0.1:${port}`],
@@ -121,6 +127,10 @@ test('who cannot be asked is said, with what to do', async (context) => {
     [
       ['why', '-t', 'a', '--url', `127.0.0.1:${other}`],
       `why: 127.0.0.1:${other} answers, but not as Recado's HTTP API does`,
+    ],
+    [
+      ['why', '-t', 'a', '--url', `127.0.0.1:${mqttPort}`],
+      `why: 127.0.0.1:${mqttPort}: what listens there does not speak HTTP`,
     ],
     [['why', '-t', 'a', '--url', 'http://x/api'], 'why: --url http://x/api: expected an address without a path'],
     [['why'], 'why: -t TOPIC missing'],

@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { isGiven, type OptionRow, type ParsedCommand, ToolError, valueIn } from '../command-table.ts'
 import type { Io } from '../io.ts'
+import { reasonText } from './mosquitto-messages.ts'
 import { wholeNumber } from './whole-number.ts'
 
 /** Bytes of the largest payload: the API takes bodies of 1 MiB, and the payload is in it in base64. */
@@ -56,4 +57,10 @@ async function bytesFrom(file: string | undefined, io: Io): Promise<Buffer> {
     if (length > PAYLOAD_BYTES_MAX) break
   }
   return Buffer.concat(chunks)
+}
+
+/** Tells why a message that was published by the API was refused, and where more is to be had. */
+export function refusalText(reasonCode: number): string {
+  const code = `0x${reasonCode.toString(16)} ${reasonText(reasonCode)}`
+  return `refused with ${code}; recado why -t TOPIC says what was in its way`
 }

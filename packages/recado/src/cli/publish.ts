@@ -7,7 +7,7 @@ import { isTopicName } from '@recado/protocol'
 import { type Command, helpRow, isGiven, ToolError, valueIn } from '../command-table.ts'
 import type { Io } from '../io.ts'
 import { ApiClient, apiRows, changeNotes } from './api-client.ts'
-import { emptyRow, messageFrom, messageRows } from './api-message.ts'
+import { emptyRow, messageFrom, messageRows, refusalText } from './api-message.ts'
 import { jsonRow, report, runTool } from './store-folder.ts'
 import { safeLine } from './terminal.ts'
 
@@ -53,7 +53,7 @@ export function runPublish(argv: readonly string[], io: Io): Promise<number> {
     )
     const text =
       reasonCode >= FAILURE
-        ? `refused with 0x${reasonCode.toString(16)}`
+        ? refusalText(reasonCode)
         : reasonCode === NO_SUBSCRIBERS
           ? 'published; nobody subscribes to it'
           : 'published'

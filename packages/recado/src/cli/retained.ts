@@ -7,7 +7,7 @@ import { isTopicFilter, isTopicName } from '@recado/protocol'
 import { type Command, helpRow, isGiven, type ParsedCommand, ToolError } from '../command-table.ts'
 import type { Io } from '../io.ts'
 import { ApiClient, apiRows, changeNotes } from './api-client.ts'
-import { messageFrom, messageRows } from './api-message.ts'
+import { messageFrom, messageRows, refusalText } from './api-message.ts'
 import { counted } from './progress.ts'
 import { jsonRow, report, runTool } from './store-folder.ts'
 import { isTerminal, safeLine } from './terminal.ts'
@@ -149,7 +149,7 @@ async function set(topic: string, parsed: ParsedCommand, io: Io): Promise<number
     { parameters: { topic }, body },
   )
   const isRefused = reasonCode >= 0x80
-  report(parsed, io, { topic, reasonCode }, isRefused ? `refused with 0x${reasonCode.toString(16)}` : 'set')
+  report(parsed, io, { topic, reasonCode }, isRefused ? refusalText(reasonCode) : 'set')
   return isRefused ? 1 : 0
 }
 
