@@ -3,9 +3,10 @@
  *
  * An observer of the broker (`broker.observe`); `watches.ts` tells it of messages that are published, of all while they are
  * few. Invariants: memory is fixed, whatever happens; what is dropped or refused is noted each time, what arrives one time
- * in `SAMPLED`; the last publish of a topic is known for the topics that were first published to last.
+ * in `SAMPLED`; the last publish of a topic is known for the topics that were first published to last. `order` numbers what is
+ * noted: two things of one millisecond have theirs.
  */
-import type { BrokerEvents, DropReason, Observer, RetainedAnswer } from '@recado/broker'
+import type { BrokerEvents, ClientInfo, DropReason, Observer, RetainedAnswer } from '@recado/broker'
 import { isKeptWhole, kept, Ring } from './ring.ts'
 
 /** Published messages from one that is noted to the next. */
@@ -14,6 +15,8 @@ const WITHHELD_MAX = 1_000
 const SAMPLES_MAX = 1_000
 const SUBSCRIPTIONS_MAX = 2_000
 const CLIENTS_MAX = 2_000
+/** Connected clients whose beginning is remembered. */
+const CONNECTED_MAX = 10_000
 const TOPICS_MAX = 10_000
 const GROUPS_MAX = 1_000
 const CHOICES_MAX = 16
@@ -62,9 +65,33 @@ export interface SubscriptionNote {
   readonly retained: RetainedAnswer
 }
 
+/** A subscription that was made, or made again. */
+export interface MadeNote {
+  readonly order: number
+  readonly atMs: number
+  readonly clientId: string
+  readonly topicFilter: string
+}
+
+/** Beginning of a connection. */
+export interface Connected {
+  readonly order: number
+  readonly atMs: number
+  /** It went on with a session that was there. */
+  readonly sessionPresent: boolean
+}
+
+/** What is known of a client that has left. */
+export type LeftClient = Pick<ClientInfo, 'username' | 'listener' | 'protocolVersion' | 'remoteAddress'>
+
 /** End of a connection or a session, or a refused connection. */
 export interface ClientNote {
+  readonly order: number
   readonly atMs: number
+  /** Beginning of the connection that has ended; null: it is not remembered, or none has ended. */
+  readonly connected: Connected | null
+  /** Client whose connection has ended; null: none has, or its names are too long. */
+  readonly client: LeftClient | null
   readonly clientId: string
   readonly what: 'disconnected' | 'session-ended' | 'refused'
   readonly why: string
@@ -83,6 +110,7 @@ export interface Publication {
 
 /** Last publish of a topic, and how often it is published to. */
 export interface TopicNote extends Publication {
+  order: number
   /** Beginning of the present window, and messages in it. */
   windowMs: number
   windowMessages: number
@@ -101,13 +129,16 @@ export class Decisions {
   readonly drops: Ring<Dropped>
   readonly withheld: Ring<Withheld> = new Ring(WITHHELD_MAX)
   readonly subscriptions: Ring<SubscriptionNote> = new Ring(SUBSCRIPTIONS_MAX)
+  readonly made: Ring<MadeNote> = new Ring(SUBSCRIPTIONS_MAX)
   readonly clients: Ring<ClientNote> = new Ring(CLIENTS_MAX)
   readonly samples: Ring<{ readonly topic: string } & Publication> = new Ring(SAMPLES_MAX)
   readonly #topics: Map<string, TopicNote> = new Map()
   readonly #choices: Map<string, Ring<Choice>> = new Map()
   readonly #runs: Map<string, Run> = new Map()
+  readonly #connected: Map<string, Connected> = new Map()
   readonly #nowMs: () => number
   #untilSample = SAMPLED
+  #order = 0
 
   /**
    * @param dropsMax drops that are remembered
@@ -124,6 +155,23 @@ export class Decisions {
     if (note === undefined) return undefined
     const { atMs, clientId, qos, retain, messages } = note
     return { atMs, clientId, qos, retain, messages }
+  }
+
+  /** Number of the last publish of a topic among all that is noted; undefined when it is not remembered. */
+  orderOf(topic: string): number | undefined {
+    return this.#topics.get(topic)?.order
+  }
+
+  /** Beginning of the connection of a client that is connected; undefined when it is not remembered. */
+  connectedOf(clientId: string): Connected | undefined {
+    return this.#connected.get(clientId)
+  }
+
+  /** What is known of a client that was connected once; undefined when nothing is. */
+  leftClient(clientId: string): LeftClient | undefined {
+    const id = kept(clientId)
+    for (const note of this.clients.latest()) if (note.clientId === id && note.client !== null) return note.client
+    return undefined
   }
 
   /** Topics that are remembered. */
@@ -158,12 +206,25 @@ export class Decisions {
       }),
     'message.shared': ({ clientId, topic, topicFilter }) => this.#chose(clientId, topic, topicFilter),
     'subscription.made': ({ client, topicFilter, reasonCode, retained }) => {
-      if (reasonCode < FAILURE && retained === 'sent') return
+      if (reasonCode < FAILURE) {
+        const [id, filter] = [kept(client.clientId), kept(topicFilter)]
+        this.made.add({ order: ++this.#order, atMs: this.#nowMs(), clientId: id, topicFilter: filter })
+        if (retained === 'sent') return
+      }
       this.#subscribed(client.clientId, topicFilter, reasonCode, retained)
     },
     'subscription.withdrawn': ({ client, topicFilter, reasonCode }) =>
       this.#subscribed(client.clientId, topicFilter, reasonCode, 'refused'),
-    'client.disconnected': ({ client, why }) => this.#note(client.clientId, 'disconnected', why),
+    'client.connected': ({ client: { clientId }, sessionPresent }) => this.#connects(clientId, sessionPresent),
+    'client.disconnected': ({ client, byClient, reasonCode, why }) => {
+      const { clientId, username, listener, protocolVersion, remoteAddress } = client
+      const isWhole = isKeptWhole(username ?? '') && isKeptWhole(listener)
+      const left = isWhole ? { username, listener, protocolVersion, remoteAddress } : null
+      const connected = this.#connected.get(clientId) ?? null
+      this.#connected.delete(clientId)
+      const own = reasonCode === 0 ? 'it sent DISCONNECT' : `it sent DISCONNECT, ${why}`
+      this.#note(clientId, 'disconnected', byClient ? own : why, connected, left)
+    },
     'session.ended': ({ clientId, why }) => this.#note(clientId, 'session-ended', why),
     'connection.refused': ({ clientId, why }) => {
       if (clientId !== '') this.#note(clientId, 'refused', why)
@@ -180,6 +241,7 @@ export class Decisions {
     const atMs = this.#nowMs()
     const known = this.#topics.get(topic)
     if (known !== undefined) {
+      known.order = ++this.#order
       known.atMs = atMs
       known.clientId = clientId
       known.qos = qos
@@ -195,7 +257,7 @@ export class Decisions {
     } else if (isKeptWhole(topic)) {
       if (this.#topics.size >= TOPICS_MAX) this.#topics.delete(this.#topics.keys().next().value!)
       this.#topics.set(topic, {
-        ...{ atMs, clientId, qos, retain, messages: weight },
+        ...{ order: ++this.#order, atMs, clientId, qos, retain, messages: weight },
         ...{ windowMs: atMs, windowMessages: 0, rate: 0 },
       })
     }
@@ -238,8 +300,22 @@ export class Decisions {
     this.subscriptions.add({ atMs: this.#nowMs(), clientId: id, topicFilter: filter, reasonCode, retained })
   }
 
-  #note(clientId: string, what: ClientNote['what'], why: string): void {
-    this.clients.add({ atMs: this.#nowMs(), clientId: kept(clientId), what, why: kept(why) })
+  #connects(clientId: string, sessionPresent: boolean): void {
+    if (!isKeptWhole(clientId)) return
+    this.#connected.delete(clientId)
+    if (this.#connected.size >= CONNECTED_MAX) this.#connected.delete(this.#connected.keys().next().value!)
+    this.#connected.set(clientId, { order: ++this.#order, atMs: this.#nowMs(), sessionPresent })
+  }
+
+  #note(
+    clientId: string,
+    what: ClientNote['what'],
+    why: string,
+    connected: Connected | null = null,
+    client: LeftClient | null = null,
+  ): void {
+    const [order, atMs] = [++this.#order, this.#nowMs()]
+    this.clients.add({ order, atMs, clientId: kept(clientId), what, why: kept(why), connected, client })
   }
 }
 

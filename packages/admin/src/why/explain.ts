@@ -4,13 +4,15 @@
  * `GET /api/v1/why` calls it. What was recorded since the last publish of the topic comes first, then what holds now, then
  * what was recorded before. Invariant: nothing changes by a question.
  */
-import type { Broker, RecipientsView, RecipientView, Verdict } from '@recado/broker'
+import type { Broker, ClientInfo, RecipientView, Verdict } from '@recado/broker'
 import { parseShare, reasonCodeName, topicMatches } from '@recado/protocol'
-import type { AdminHost } from '../host.ts'
-import type { Decisions, Dropped, Publication, SubscriptionNote } from './decisions.ts'
+import type { Dropped, Publication, SubscriptionNote } from './decisions.ts'
+import { type Inquiry, isNear, messageOf, type Parts, type Question } from './inquiry.ts'
 import { type NearMiss, nearMiss } from './near-miss.ts'
+import { absenceText, servedText } from './presence.ts'
+import { hasExpiredInQueue, limitText, waitingText } from './queues.ts'
 import { kept } from './ring.ts'
-import { publisherReason, subscriberReason, timeText } from './sentences.ts'
+import { counted, publisherReason, subscriberReason, timeText } from './sentences.ts'
 
 /** Reasons that are handed out. */
 const REASONS_MAX = 20
@@ -20,8 +22,6 @@ const NAMED_MAX = 5
 const COMPARED_MAX = 1_000
 /** A decision belongs to a publish that was noted up to this long after it: both are in one turn. */
 const SAME_MS = 50
-/** Width of the time around `at`. */
-const AROUND_MS = 30_000
 
 /** One reason. */
 export interface Reason {
@@ -43,31 +43,6 @@ export interface Explanation {
   readonly lastPublished: Readonly<Publication> | null
 }
 
-/** Question. */
-export interface Question {
-  readonly topic: string
-  readonly clientId?: string | undefined
-  readonly atMs?: number | undefined
-}
-
-interface Parts {
-  readonly broker: Broker
-  readonly host: AdminHost
-  readonly decisions: Decisions
-  readonly nowMs?: () => number
-}
-
-/** A question, and what all parts of its answer look at. */
-interface Inquiry extends Parts, Question {
-  readonly askedAtMs: number
-  readonly last: Readonly<Publication> | null
-  /**
-   * Subscriptions that match, and what they would get of the publisher of the last message now: at its QoS where one client is
-   * asked about, at any QoS where all are.
-   */
-  readonly matching: RecipientsView
-}
-
 export async function explain(question: Question, parts: Parts): Promise<Explanation> {
   const { topic, clientId, atMs } = question
   const { broker, decisions, nowMs = Date.now } = parts
@@ -77,36 +52,50 @@ export async function explain(question: Question, parts: Parts): Promise<Explana
     ...(last === null || last.clientId === null ? {} : { clientId: last.clientId }),
   })
   const inquiry: Inquiry = { ...question, ...parts, askedAtMs: nowMs(), last, matching }
-  const recorded = recordedFor(inquiry)
-  const now = clientId === undefined ? nowForAll(inquiry) : await nowFor(clientId, inquiry)
+  const recorded = await recordedFor(inquiry)
   const from = atMs === undefined ? (last?.atMs ?? 0) - SAME_MS : 0
   const isRecent = (reason: Reason): boolean => reason.atMs! >= from
-  const reasons = [...recorded.filter(isRecent), ...now, ...recorded.filter((each) => !isRecent(each))]
-  const sentence = reasons[0]?.sentence ?? arrives(inquiry)
+  const recent = recorded.filter(isRecent)
+  const now = clientId === undefined ? await nowForAll(inquiry) : await nowFor(clientId, inquiry, recent.length > 0)
+  const reasons = [...recent, ...now, ...recorded.filter((each) => !isRecent(each))]
+  const isForgotten = atMs !== undefined && recorded.length === 0 && messageOf(inquiry) === null
+  const sentence = `${isForgotten ? forgotten(inquiry) : ''}${reasons[0]?.sentence ?? arrives(inquiry)}`
   return {
     ...{ topic, clientId: clientId ?? null, sentence, lastPublished: last },
     reasons: reasons.slice(0, REASONS_MAX),
   }
 }
 
-const isNear = (whenMs: number, { atMs }: Question): boolean =>
-  atMs === undefined || Math.abs(whenMs - atMs) <= AROUND_MS
+const forgotten = ({ topic, atMs, askedAtMs }: Inquiry): string =>
+  `Nothing is remembered of ${topic} at about ${timeText(atMs!, askedAtMs)}; what follows is how it is now. `
 
 /** Finds decisions about the topic, and the client if one is asked for; latest first. */
-function recordedFor(inquiry: Inquiry): Reason[] {
-  const { topic, clientId, broker, decisions, askedAtMs } = inquiry
+async function recordedFor(inquiry: Inquiry): Promise<Reason[]> {
+  const { topic, clientId, decisions, askedAtMs } = inquiry
   const name = kept(topic)
   const id = clientId === undefined ? undefined : kept(clientId)
   const reasons: Reason[] = []
+  const rules = new Map<string, Promise<string>>()
+  /** The rule that keeps a client from it, asked for once. */
+  const ruleText = (of: string, action: 'publish' | 'receive'): Promise<string> => {
+    const key = `${action} ${of}`
+    const known = rules.get(key)
+    if (known !== undefined) return known
+    const text = ruleOf(of, action, inquiry)
+    rules.set(key, text)
+    return text
+  }
   for (const drop of decisions.drops.latest()) {
     if (drop.topic !== name || !isNear(drop.atMs, inquiry)) continue
     // What its publisher was refused, nobody got.
     if (drop.isForSubscriber && id !== undefined && drop.clientId !== id) continue
     const { clientId: of, reason, isForSubscriber, atMs } = drop
     const at = timeText(atMs, askedAtMs)
+    const isRule = reason === 'not-authorized' && of !== '' && reasons.length < REASONS_MAX
+    const rule = isRule ? await ruleText(of, isForSubscriber ? 'receive' : 'publish') : ''
     const sentence = isForSubscriber
-      ? `${of} was not sent it: ${subscriberReason(reason, broker.limits)}, ${at}${sinceText(drop, inquiry)}.`
-      : `Nobody was sent it: ${publisherReason(reason, of || 'its publisher')}, ${at}.`
+      ? `${of} was not sent it: ${subscriberReason(reason, () => limitText(of, inquiry))}${rule}, ${at}${sinceText(drop, inquiry)}.`
+      : `Nobody was sent it: ${publisherReason(reason, of || 'its publisher')}${rule}, ${at}.`
     reasons.push({ code: isForSubscriber ? reason : `publish-${reason}`, sentence, clientId: of || null, atMs })
   }
   for (const { clientId: of, topic: on, topicFilter, atMs } of decisions.withheld.latest()) {
@@ -178,21 +167,11 @@ function choices(clientId: string, inquiry: Inquiry): Reason[] {
 }
 
 /** Finds what keeps messages of the topic from the client now. */
-async function nowFor(clientId: string, inquiry: Inquiry): Promise<Reason[]> {
-  const { topic, broker, decisions, matching, askedAtMs } = inquiry
+async function nowFor(clientId: string, inquiry: Inquiry, isDropped: boolean): Promise<Reason[]> {
+  const { topic, broker, decisions, matching } = inquiry
   const say = (code: string, sentence: string): Reason => ({ code, sentence, clientId, atMs: null })
   const session = broker.inspect.session(clientId)
-  if (session === null) {
-    let seen = ''
-    for (const note of decisions.clients.latest()) {
-      if (note.clientId !== kept(clientId)) continue
-      const what = { disconnected: 'it disconnected', 'session-ended': 'its session ended', refused: 'it was refused' }
-      seen = ` (${what[note.what]}: ${note.why}, ${timeText(note.atMs, askedAtMs)})`
-      break
-    }
-    const sentence = `${clientId} was not sent it: it is not connected and has no session, so nothing waits for it${seen}.`
-    return [say('no-session', sentence)]
-  }
+  if (session === null) return [say('no-session', absenceText(clientId, inquiry, isDropped))]
   const { recipients, total } = matching
   const name = kept(topic)
   // Whose turn it was is known: whose it is now has nothing to do with the message.
@@ -204,7 +183,12 @@ async function nowFor(clientId: string, inquiry: Inquiry): Promise<Reason[]> {
     return [say('not-subscribed', await notSubscribed(topic, clientId, broker))]
   }
   // One subscription that gets it is enough.
-  if (own.some(({ verdict }) => verdict === 'gets' || verdict === 'waits')) return []
+  if (own.some(({ verdict }) => verdict === 'gets')) return []
+  if (own.some(({ verdict }) => verdict === 'waits')) {
+    if (!hasExpiredInQueue(session, inquiry)) return []
+    const text = 'it has waited in its queue, and its Message Expiry Interval is over'
+    return [say('expired', `${clientId} will not be sent it: ${text}.`)]
+  }
   return Promise.all(
     own
       .filter((each) => each.verdict !== 'not-chosen' || !isKnown(each))
@@ -226,14 +210,23 @@ async function notSubscribed(topic: string, clientId: string, broker: Broker): P
   return `${clientId} is not sent it: ${why}${nearest === null ? '' : `; ${nearest.text}`}.`
 }
 
-/** The verdict in words, and the rule where rights decide it. */
+/** The verdict in words, with the rule where rights decide it, and the limit where a queue does. */
 async function verdictText({ verdict, topicFilter, clientId }: RecipientView, inquiry: Inquiry): Promise<string> {
   const text = verdictWords[verdict](topicFilter)
-  if (verdict !== 'not-authorized') return text
-  const { topic, broker, host } = inquiry
-  const client = broker.clients().find((each) => each.clientId === clientId)
-  const answer = client === undefined ? undefined : await host.checkRights?.(client, 'receive', topic)
-  return answer === undefined ? text : `${text} (${answer.by})`
+  if (verdict === 'queue-full') return `${text} (${limitText(clientId, inquiry)})`
+  return verdict === 'not-authorized' ? `${text}${await ruleOf(clientId, 'receive', inquiry)}` : text
+}
+
+/** The rule that keeps a client, also one that has left, from the topic now, in brackets; '' when there is none, or it is not known. */
+async function ruleOf(clientId: string, action: 'publish' | 'receive', inquiry: Inquiry): Promise<string> {
+  const { topic, broker, host, decisions } = inquiry
+  if (host.checkRights === undefined) return ''
+  const left = decisions.leftClient(clientId)
+  const client: ClientInfo | undefined =
+    broker.clients().find((each) => each.clientId === clientId) ??
+    (left && { ...left, clientId, isBridge: false, peer: null, grants: null, memo: null })
+  const answer = client === undefined ? undefined : await host.checkRights(client, action, topic)
+  return answer === undefined || answer.isAllowed ? '' : ` (${answer.by})`
 }
 
 /** Verdicts in words, as the second half of "ada is not sent it: …". */
@@ -249,38 +242,46 @@ const verdictWords: Readonly<Record<Verdict, (filter: string) => string>> = {
 }
 
 /** Finds clients that do not get messages of the topic now. */
-function nowForAll({ topic, matching: { recipients, total, programSubscriptions } }: Inquiry): Reason[] {
+async function nowForAll(inquiry: Inquiry): Promise<Reason[]> {
+  const { topic, matching } = inquiry
+  const { recipients, total, programSubscriptions } = matching
   if (total === 0 && programSubscriptions === 0) {
     return [{ code: 'no-subscribers', sentence: `Nobody subscribes to ${topic}.`, clientId: null, atMs: null }]
   }
-  return recipients
-    .filter(({ verdict }) => verdict !== 'gets' && verdict !== 'waits' && verdict !== 'not-chosen')
-    .slice(0, NAMED_MAX)
-    .map(({ clientId, verdict, topicFilter }) => {
-      const text =
-        verdict === 'no-local'
-          ? `it published it itself, and ${topicFilter} has No Local`
-          : verdictWords[verdict](topicFilter)
-      return { code: verdict, sentence: `${clientId} is not sent it: ${text}.`, clientId, atMs: null }
-    })
+  const without = recipients.filter(
+    ({ verdict }) => verdict !== 'gets' && verdict !== 'waits' && verdict !== 'not-chosen',
+  )
+  return Promise.all(
+    without.slice(0, NAMED_MAX).map(async (each) => {
+      const { clientId, verdict } = each
+      const sentence = `${clientId} is not sent it: ${await verdictText(each, inquiry)}.`
+      return { code: verdict, sentence, clientId, atMs: null }
+    }),
+  )
 }
 
 /** The sentence where nothing was found that keeps a message. */
-function arrives({ topic, clientId, broker, last, matching: { total }, askedAtMs }: Inquiry): string {
+function arrives(inquiry: Inquiry): string {
+  const { topic, clientId, broker, last, matching, askedAtMs } = inquiry
   const when =
     last === null
       ? 'No message on this topic is remembered'
       : `The last message was published ${timeText(last.atMs, askedAtMs)} by ${last.clientId ?? 'the broker'}`
   if (clientId === undefined) {
-    return `${when}. Nothing keeps messages on ${topic} from its ${total} subscription${total === 1 ? '' : 's'}.`
+    return `${when}. Nothing keeps messages on ${topic} from its ${counted(matching.total, 'subscription')}.`
   }
   const session = broker.inspect.session(clientId)
-  const waiting =
-    session === null || session.queuedMessages === 0 ? '' : ` ${session.queuedMessages} messages wait for it.`
-  const unacknowledged =
-    session === null || session.inflight === 0 ? '' : ` ${session.inflight} were sent and are not acknowledged.`
-  return `${when}. Nothing keeps messages on ${topic} from ${clientId}.${waiting}${unacknowledged}`
+  const more =
+    session === null
+      ? []
+      : [servedText(session, inquiry), waitingText(session, inquiry), unacknowledgedText(session.inflight)]
+  return [`${when}.`, `Nothing keeps messages on ${topic} from ${clientId}.`, ...more].filter(Boolean).join(' ')
 }
+
+const unacknowledgedText = (inflight: number): string =>
+  inflight === 0
+    ? ''
+    : `${counted(inflight, 'message')} ${inflight === 1 ? 'was' : 'were'} sent and not acknowledged yet.`
 
 const matches = (topicFilter: string, topic: string): boolean =>
   topicMatches(parseShare(topicFilter)?.topicFilter ?? topicFilter, topic)

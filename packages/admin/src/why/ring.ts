@@ -27,6 +27,11 @@ export class Ring<Entry> {
     this.#next = this.#next + 1 === this.#size ? 0 : this.#next + 1
   }
 
+  /** Oldest entry where others were there before it; undefined: none has been lost. */
+  get oldestLeft(): Entry | undefined {
+    return this.#entries.length === this.#size ? this.#entries[this.#next] : undefined
+  }
+
   /** Entries, latest first. */
   *latest(): Generator<Entry> {
     const { length } = this.#entries

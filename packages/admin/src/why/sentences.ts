@@ -1,7 +1,7 @@
 /**
  * The words of `why`: a sentence for each reason, that a person understands who does not know the broker's code.
  */
-import type { DropReason, Limits } from '@recado/broker'
+import type { DropReason } from '@recado/broker'
 
 /** Time of day, with the date when it is not today's, in the time zone of the broker. */
 export function timeText(atMs: number, nowMs: number): string {
@@ -12,14 +12,14 @@ export function timeText(atMs: number, nowMs: number): string {
   return isToday ? time : `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${time}`
 }
 
-const counted = (count: number, noun: string): string =>
+export const counted = (count: number, noun: string): string =>
   `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`
 
-/** Reasons on the subscriber's side, as the second half of "ada was not sent it: …". */
-export function subscriberReason(reason: DropReason, limits: Readonly<Limits>): string {
+/** Reasons on the subscriber's side, as the second half of "ada was not sent it: …". `limitText` names the limit of a queue. */
+export function subscriberReason(reason: DropReason, limitText: () => string): string {
   switch (reason) {
     case 'queue-full':
-      return `its session's queue was full (at most ${counted(limits.queueMessagesMax, 'message')} and ${counted(limits.queueBytesMax, 'byte')}; less without a user name)`
+      return `its session's queue was full (${limitText()})`
     case 'queues-full':
       return 'all queues together were full (max_stored_bytes, max_memory_queued_bytes)'
     case 'slow-reader':

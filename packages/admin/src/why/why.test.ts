@@ -52,11 +52,18 @@ test('why: the rights of the subscriber, and of the publisher', async (context) 
     first.sentence,
     'bob is not sent it: it may not receive messages of this topic (acl:3: topic deny receive).',
   )
+  assert.equal((await why(served, 'a')).sentence, first.sentence, 'the rule is named for anybody as well')
   const eve = await clientOf(context, served, { clientId: 'eve' })
   await assert.rejects(eve.publish('a', 'x', { qos: 1 }))
   const second = await why(served, 'a', 'carol')
   assert.equal(second.reasons[0]?.code, 'publish-not-authorized')
-  assert.equal(timeless(second.sentence), 'Nobody was sent it: eve may not publish to this topic, TIME.')
+  assert.equal(
+    timeless(second.sentence),
+    'Nobody was sent it: eve may not publish to this topic (acl:3: topic deny publish), TIME.',
+  )
+  await eve.close()
+  while (served.broker.clients().some(({ clientId }) => clientId === 'eve')) await setTimeout(5)
+  assert.equal((await why(served, 'a')).sentence, second.sentence, 'also when its publisher has left')
 })
 
 test('why: No Local', async (context) => {
@@ -76,12 +83,21 @@ test('why: expired while it waited', async (context) => {
   const served = await serve(context)
   const session = { clientId: 'ada', sessionExpiryIntervalSeconds: 600 }
   const ada = await clientOf(context, served, session)
-  await ada.subscribe('a', { qos: 1 }).ready
+  await ada.subscribe(['a', 'b'], { qos: 1 }).ready
   await ada.close()
   while (served.broker.clients().length > 0) await setTimeout(5)
   await served.broker.publish({ topic: 'a', payload: 'x', qos: 1, properties: { messageExpiryIntervalSeconds: 1 } })
-  assert.match((await why(served, 'a', 'ada')).sentence, /1 messages wait for it/)
+  await served.broker.publish({ topic: 'b', payload: 'x', qos: 1 })
+  assert.match((await why(served, 'a', 'ada')).sentence, /from ada\. 2 messages wait for it\.$/)
   await setTimeout(1_100)
+  assert.equal(
+    (await why(served, 'a', 'ada')).sentence,
+    'ada will not be sent it: it has waited in its queue, and its Message Expiry Interval is over.',
+  )
+  assert.match(
+    (await why(served, 'b', 'ada')).sentence,
+    /from ada\. 1 message waits for it\. 1 message in its queue has expired and will not be sent\.$/,
+  )
   await clientOf(context, served, { ...session, cleanStart: false })
   while (served.broker.metrics()['dropped.expired'] === 0) await setTimeout(5)
   const { sentence } = await why(served, 'a', 'ada')
@@ -100,11 +116,51 @@ test('why: a full queue, and since when it has been full', async (context) => {
   while (served.broker.clients().length > 0) await setTimeout(5)
   for (let i = 0; i < 5; i++) await served.broker.publish({ topic: 'a', payload: 'x', qos: 1 })
   const { sentence, reasons } = await why(served, 'a', 'ada')
-  assert.match(
+  assert.equal(
     timeless(sentence),
-    /^ada was not sent it: its session's queue was full \(at most 2 messages and [\d,]+ bytes; less without a user name\), TIME; so it has been for 3 messages since TIME\.$/,
+    "ada was not sent it: its session's queue was full (2 messages wait in it, and max_queued_messages allows no more), TIME; so it has been for 3 messages since TIME.",
   )
   assert.equal(reasons.filter(({ code }) => code === 'queue-full').length, 4, 'three that were recorded, and now')
+})
+
+test('why: the limit of a full queue, by name, and the lower one of anonymous clients only for them', async (context) => {
+  const limits = {
+    queueMessagesMax: 5,
+    anonymousQueueMessagesMax: 2,
+    queueBytesMax: 4_000,
+    anonymousQueueBytesMax: 1_000,
+  }
+  const served = await serve(context, { broker: { overflow: 'drop-newest', limits } })
+  const away = { sessionExpiryIntervalSeconds: 600 }
+  for (const [clientId, topic, username] of [
+    ['ada', 'a', undefined],
+    ['bob', 'b', 'bob'],
+    ['cyd', 'c', 'cyd'],
+  ] as const) {
+    const client = await clientOf(context, served, {
+      ...away,
+      clientId,
+      ...(username === undefined ? {} : { username }),
+    })
+    await client.subscribe(topic, { qos: 1 }).ready
+    await client.close()
+  }
+  while (served.broker.clients().length > 0) await setTimeout(5)
+  for (let i = 0; i < 6; i++) await served.broker.publish({ topic: 'a', payload: 'x', qos: 1 })
+  for (let i = 0; i < 6; i++) await served.broker.publish({ topic: 'b', payload: 'x', qos: 1 })
+  for (let i = 0; i < 4; i++) await served.broker.publish({ topic: 'c', payload: 'x'.repeat(1_500), qos: 1 })
+  const sentenceOf = async (topic: string, client: string) => (await why(served, topic, client)).sentence
+  assert.match(
+    await sentenceOf('a', 'ada'),
+    /\(2 messages wait in it, and max_anonymous_queued_messages allows no more\)/,
+  )
+  assert.match(await sentenceOf('b', 'bob'), /\(5 messages wait in it, and max_queued_messages allows no more\)/)
+  assert.match(await sentenceOf('c', 'cyd'), /\([\d,]+ bytes wait in it, and max_queued_bytes allows 4,000\)/)
+  served.broker.drainQueue('bob')
+  assert.match(
+    (await why(served, 'b', 'bob')).reasons.find(({ code }) => code === 'queue-full')!.sentence,
+    /\(at most 5 messages \(max_queued_messages\) and 4,000 bytes \(max_queued_bytes\) may wait\)/,
+  )
 })
 
 test('why: larger than the Maximum Packet Size of the client', async (context) => {
@@ -191,6 +247,7 @@ test('why: not connected, without a session', async (context) => {
     timeless(sentence),
     'ada was not sent it: it is not connected and has no session, so nothing waits for it (its session ended: disconnected, TIME).',
   )
+  assert.match((await why(served, 'z', 'ada')).sentence, /^ada is not sent it: it is not connected/)
   assert.equal(
     (await why(served, 'a', 'nobody')).sentence,
     'nobody was not sent it: it is not connected and has no session, so nothing waits for it.',
@@ -201,6 +258,70 @@ test('why: not connected, without a session', async (context) => {
   while (served.broker.clients().length > 0) await setTimeout(5)
   await served.broker.publish({ topic: 'a', payload: 'x', qos: 0 })
   assert.match((await why(served, 'a', 'stays')).sentence, /had QoS 0, and the client was not connected/)
+})
+
+test('why: a client that got the message and left, and one that came after it', async (context) => {
+  const served = await serve(context)
+  const clean = { sessionExpiryIntervalSeconds: 0 }
+  const gone = async (clientId: string): Promise<void> => {
+    while (served.broker.inspect.session(clientId) !== null) await setTimeout(5)
+  }
+  const ada = await clientOf(context, served, { ...clean, clientId: 'ada' })
+  const messages = ada.subscribe('a', { qos: 1 })
+  await messages.ready
+  await served.broker.publish({ topic: 'a', payload: 'x', qos: 1 })
+  await messages.next()
+  await ada.close()
+  await gone('ada')
+  assert.equal(
+    timeless((await why(served, 'a', 'ada')).sentence),
+    'ada may have been sent it before it left at TIME (it sent DISCONNECT): it was connected when the last message was published, TIME, and nothing that is remembered says that it was dropped, withheld or refused. It is not connected now, and which subscriptions it had is not remembered: they ended with its session.',
+  )
+  const bob = await clientOf(context, served, { ...clean, clientId: 'bob' })
+  await bob.close()
+  await gone('bob')
+  assert.match((await why(served, 'a', 'bob')).sentence, /^bob was not sent it: it is not connected and has no session/)
+  // What is recorded goes first, and is not doubted.
+  const cyd = await clientOf(context, served, { ...clean, clientId: 'cyd' })
+  await cyd.subscribe('c', { noLocal: true }).ready
+  await cyd.publish('c', 'x', { qos: 1 })
+  await cyd.close()
+  await gone('cyd')
+  const { sentence, reasons } = await why(served, 'c', 'cyd')
+  assert.match(sentence, /has No Local/)
+  assert.match(reasons[1]!.sentence, /^cyd is not sent it: it is not connected/)
+})
+
+test('why: a client that was served, and what is known of its acknowledgement', async (context) => {
+  const served = await serve(context)
+  const { broker } = served
+  const ada = await clientOf(context, served, { clientId: 'ada', sessionExpiryIntervalSeconds: 600 })
+  await ada.subscribe('a/0').ready
+  const messages = ada.subscribe('a/1', { qos: 1 })
+  await messages.ready
+  for (const topic of ['a/0', 'a/1', 'a/2']) await broker.publish({ topic, payload: 'x', qos: 1 })
+  const sentenceOf = async (topic: string) => timeless((await why(served, topic, 'ada')).sentence)
+  const begin = 'The last message went to it as far as the broker knows: it was written to its connection, and'
+  const before = (topic: string) =>
+    `The last message was published TIME by the broker. Nothing keeps messages on ${topic} from ada.`
+  assert.equal(
+    await sentenceOf('a/0'),
+    `${before('a/0')} ${begin} whether the client has got it is not known: QoS 0 is not acknowledged. 1 message was sent and not acknowledged yet.`,
+  )
+  assert.equal(
+    await sentenceOf('a/1'),
+    `${before('a/1')} ${begin} the client has not acknowledged all messages on this topic yet (QoS 1: PUBACK is awaited). 1 message was sent and not acknowledged yet.`,
+  )
+  await ada.subscribe('a/2').ready
+  assert.match(await sentenceOf('a/2'), /Its subscription a\/2 was made or renewed after that message/)
+  const bob = await clientOf(context, served, { clientId: 'bob' })
+  const taken = bob.subscribe('b', { qos: 2 })
+  await taken.ready
+  await broker.publish({ topic: 'b', payload: 'x', qos: 2 })
+  assert.match(timeless((await why(served, 'b', 'bob')).sentence), /(is not known|is awaited\))\. 1 message was sent/)
+  await taken.next()
+  while (broker.inspect.session('bob')!.inflight > 0) await setTimeout(5)
+  assert.match(timeless((await why(served, 'b', 'bob')).sentence), /and the client has acknowledged it \(QoS 2\)\.$/)
 })
 
 test('why: a retained message that Retain Handling keeps away', async (context) => {
@@ -229,7 +350,12 @@ test('why for anybody: nobody subscribes; a refused subscription; a time in the 
     /its subscription to secret was refused \(0x87 /,
   )
   const past = await why(served, 'secret', 'ada', Date.now() - 3_600_000)
+  assert.match(
+    timeless(past.sentence),
+    /^Nothing is remembered of secret at about (\d{4}-\d\d-\d\d )?TIME; what follows is how it is now\. ada is not sent it: /,
+  )
   assert.doesNotMatch(past.sentence, /refused/)
+  assert.match((await why(served, 'secret', 'ada', Date.now())).sentence, /^ada was not sent it/)
   assert.equal((await served.ask('/api/v1/why?topic=a%2F%2B')).status, 422)
   assert.equal((await served.ask('/api/v1/why?topic=a&at=yesterday')).status, 422)
 })

@@ -1,0 +1,94 @@
+/**
+ * What `why` says of the queue of a session: what waits in it, what has expired there, and which limit holds for it.
+ *
+ * `explain.ts` calls it. Invariant: no more than `LOOKED_MAX` messages are looked at, for they may be on the disk.
+ */
+import type { QueuedView, SessionView } from '@recado/broker'
+import type { Inquiry } from './inquiry.ts'
+import { counted } from './sentences.ts'
+
+/** Messages of a queue that are looked at, from the oldest. */
+const LOOKED_MAX = 100
+
+function oldestOf({ clientId }: SessionView, { broker }: Inquiry): readonly QueuedView[] {
+  return broker.inspect.queue(clientId, { first: LOOKED_MAX, payloadBytesMax: 0 }) ?? []
+}
+
+const isOver = ({ message }: QueuedView, { askedAtMs }: Inquiry): boolean =>
+  message !== null && message.expiresAtMs !== null && message.expiresAtMs <= askedAtMs
+
+/** Whether all messages of the topic that wait for a session have expired, and there are such. */
+export function hasExpiredInQueue(session: SessionView, inquiry: Inquiry): boolean {
+  if (session.queuedMessages === 0 || session.queuedMessages > LOOKED_MAX) return false
+  const ofTopic = oldestOf(session, inquiry).filter(({ message }) => message?.topic === inquiry.topic)
+  return ofTopic.length > 0 && ofTopic.every((each) => isOver(each, inquiry))
+}
+
+/** How many messages wait for a session, and how many have waited too long; '' for none. */
+export function waitingText(session: SessionView, inquiry: Inquiry): string {
+  const { queuedMessages } = session
+  if (queuedMessages === 0) return ''
+  const expired = oldestOf(session, inquiry).filter((each) => isOver(each, inquiry)).length
+  const waiting = queuedMessages - expired
+  const waits = `${counted(waiting, 'message')} ${waiting === 1 ? 'waits' : 'wait'} for it.`
+  if (expired === 0) return waits
+  const among = queuedMessages > LOOKED_MAX ? ` (the oldest ${LOOKED_MAX} were looked at)` : ''
+  const over = `${counted(expired, 'message')} in its queue ${expired === 1 ? 'has' : 'have'} expired and will not be sent${among}.`
+  return waiting === 0 ? over : `${waits} ${over}`
+}
+
+/** Whether a client has no User Name; null: that is not known of one that is away. */
+function isAnonymous(clientId: string, { broker, decisions }: Inquiry): boolean | null {
+  const client = broker.inspect.client(clientId)
+  if (client !== null) return client.username === null
+  // Where sessions have no owners, the session of one that is away does not tell.
+  if (broker.inspect.session(clientId)?.username) return false
+  const left = decisions.leftClient(clientId)
+  return left === undefined ? null : left.username === undefined
+}
+
+/** A limit of a queue and its option. */
+interface Bound {
+  readonly max: number
+  readonly noun: string
+  readonly option: string
+}
+
+/** The limits that hold for the queue of a session: the lower ones only for a client without User Name. */
+function boundsOf(anonymous: boolean, { broker }: Inquiry): { readonly messages: Bound; readonly bytes: Bound } {
+  const { queueMessagesMax, queueBytesMax, anonymousQueueMessagesMax, anonymousQueueBytesMax } = broker.limits
+  const lower = (noun: string, all: number, own: number, option: string): Bound =>
+    anonymous && own < all
+      ? { max: own, noun, option: `max_anonymous_${option}` }
+      : { max: all, noun, option: `max_${option}` }
+  return {
+    messages: lower('message', queueMessagesMax, anonymousQueueMessagesMax, 'queued_messages'),
+    bytes: lower('byte', queueBytesMax, anonymousQueueBytesMax, 'queued_bytes'),
+  }
+}
+
+/** The limit that a full queue has reached, or the limits that it has where it is not full any more. */
+export function limitText(clientId: string, inquiry: Inquiry): string {
+  const anonymous = isAnonymous(clientId, inquiry)
+  const { messages, bytes } = boundsOf(anonymous === true, inquiry)
+  const session = inquiry.broker.inspect.session(clientId)
+  if (anonymous !== null && session !== null) {
+    const { queuedMessages, queuedBytes } = session
+    if (queuedMessages >= messages.max) {
+      return `${counted(queuedMessages, 'message')} ${queuedMessages === 1 ? 'waits' : 'wait'} in it, and ${messages.option} allows no more`
+    }
+    // Fewer messages than may wait, and little room for bytes: it is the bytes.
+    if (queuedBytes * 2 >= bytes.max) {
+      return `${counted(queuedBytes, 'byte')} wait in it, and ${bytes.option} allows ${bytes.max.toLocaleString('en')}`
+    }
+  }
+  const text = both(boundsOf(anonymous === true, inquiry))
+  if (anonymous !== null) return text
+  const lower = both(boundsOf(true, inquiry))
+  return lower === text ? text : `${text}; for a client without User Name, ${lower.replace(' may wait', '')}`
+}
+
+const both = ({ messages, bytes }: { readonly messages: Bound; readonly bytes: Bound }): string => {
+  const limited = [messages, bytes].filter(({ max }) => max < Number.MAX_SAFE_INTEGER)
+  return `at most ${limited.map(({ max, noun, option }) => `${counted(max, noun)} (${option})`).join(' and ')} may wait`
+}
