@@ -77,11 +77,11 @@ export interface MadeNote {
 export interface Connected {
   readonly order: number
   readonly atMs: number
-  /** It went on with a session that was there. */
+  /** Whether it went on with a session that was there. */
   readonly sessionPresent: boolean
 }
 
-/** What is known of a client that has left. */
+/** Knowledge of a client that has left. */
 export type LeftClient = Pick<ClientInfo, 'username' | 'listener' | 'protocolVersion' | 'remoteAddress'>
 
 /** End of a connection or a session, or a refused connection. */
@@ -167,7 +167,7 @@ export class Decisions {
     return this.#connected.get(clientId)
   }
 
-  /** What is known of a client that was connected once; undefined when nothing is. */
+  /** Knowledge of a client that was connected once; undefined: none. */
   leftClient(clientId: string): LeftClient | undefined {
     const id = kept(clientId)
     for (const note of this.clients.latest()) if (note.clientId === id && note.client !== null) return note.client

@@ -17,7 +17,7 @@ export interface Question {
   readonly atMs?: number | undefined
 }
 
-/** What answers it. */
+/** Sources of an answer. */
 export interface Parts {
   readonly broker: Broker
   readonly host: AdminHost

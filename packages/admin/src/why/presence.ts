@@ -1,5 +1,5 @@
 /**
- * What `why` says of a client that was there when a message was published: one that has left since, and one that was served.
+ * Words of `why` about a client that was there when a message was published: one that has left since, and one that was served.
  *
  * `explain.ts` calls it. Invariant: nothing is said that the memory of decisions does not show.
  */
@@ -43,7 +43,7 @@ function lastSeen({ what, why, atMs }: ClientNote, askedAtMs: number): string {
   return `${words[what]}: ${why}, ${timeText(atMs, askedAtMs)}`
 }
 
-/** What speaks for it that a client whose connection ended after the message has got it; null: nothing does. */
+/** Grounds for a client whose connection ended after the message having got it; null: there are none. */
 function mayHaveGot(note: ClientNote, message: Readonly<Publication>, order: number, askedAtMs: number): string | null {
   if (note.what !== 'disconnected') return null
   const { connected } = note

@@ -1,5 +1,5 @@
 /**
- * What `why` says of the queue of a session: what waits in it, what has expired there, and which limit holds for it.
+ * Words of `why` about the queue of a session: what waits in it, what has expired there, and which limit holds for it.
  *
  * `explain.ts` calls it. Invariant: no more than `LOOKED_MAX` messages are looked at, for they may be on the disk.
  */
@@ -24,7 +24,7 @@ export function hasExpiredInQueue(session: SessionView, inquiry: Inquiry): boole
   return ofTopic.length > 0 && ofTopic.every((each) => isOver(each, inquiry))
 }
 
-/** How many messages wait for a session, and how many have waited too long; '' for none. */
+/** Numbers of messages that wait for a session, and of those that have waited too long, in words; empty for none. */
 export function waitingText(session: SessionView, inquiry: Inquiry): string {
   const { queuedMessages } = session
   if (queuedMessages === 0) return ''
