@@ -58,6 +58,8 @@ async function divided(esbuild) {
     sourcemap: 'inline',
     sourcesContent: false,
     external: [...outside, ...peers, ...unused, '*.node'],
+    // Of its CommonJS an `import()` in the bundle would have nothing but the default export.
+    alias: { 'hash-wasm': join(root, 'node_modules', 'hash-wasm', 'dist', 'index.esm.js') },
     logLevel: 'error',
   })
   return { files: outputFiles, inputs: metafile.inputs }
