@@ -32,10 +32,11 @@ const gzippedSizeOf = (name) =>
 // with the checks of all arguments (5 KB), the search for packages that servers hang up on (2 KB), `send` and what is told of invalid
 // messages (1.5 KB), and names of errors that are not shortened (0.6 KB). 108 and 38 became 110 and 39 with a better "did you mean", and
 // the same checks for properties and listeners. 110 and 9.1 became 112 and 9.2, and 39 gzipped 40,
-// when errors said what to do (1.5 KB).
-test('the browser bundle has no more than 112 KiB, 40 KiB gzipped', (t) => {
+// when errors said what to do (1.5 KB). 112 became 113 when the client named servers that
+// speak another protocol (TLS, HTTP, SSH).
+test('the browser bundle has no more than 113 KiB, 40 KiB gzipped', (t) => {
   t.diagnostic(`client.js: ${sizeOf('client.js')} bytes, ${gzippedSizeOf('client.js')} gzipped`)
-  assert.ok(sizeOf('client.js') <= 112 * 1024, `${sizeOf('client.js')} bytes`)
+  assert.ok(sizeOf('client.js') <= 113 * 1024, `${sizeOf('client.js')} bytes`)
   assert.ok(gzippedSizeOf('client.js') <= 40 * 1024, `${gzippedSizeOf('client.js')} bytes`)
 })
 
