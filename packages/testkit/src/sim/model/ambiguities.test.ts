@@ -9,6 +9,7 @@ import { checkDrop } from './drops.ts'
 import { handlePublish } from './flows.ts'
 import { findNew, findResent } from './look-alikes.ts'
 import { Model } from './model.ts'
+import { checkSettled } from './settled.ts'
 import { Expectation, ModelConnection, ModelSession, type Publication, type Subscription } from './state.ts'
 import { handleSubscribe } from './subscriptions.ts'
 import type { ConnectIn, PublishPacket, Version } from './types.ts'
@@ -208,4 +209,32 @@ test('what a subscription is to get of what is retained goes on with the one tha
     assert.equal(find(identifier === 7 ? '7' : came === asNow ? asBefore : asNow, why), null)
     assert.equal(why.length, 1)
   }
+})
+
+test('a drop of a retained message explains nothing but that message, whatever its subscription became', () => {
+  const { model, connect, publish, owe, session } = world()
+  const connection = connect(5)
+  connection.isConnackSent = true
+  const kept = publish()
+  kept.isAcknowledged = true
+  model.retained.set('t', [{ seq: 0, publication: kept, by: kept, isPromised: true }])
+  const subscribe = (qos: 0 | 1, retainHandling: 0 | 2): void => {
+    model.seq++
+    const filter = { topicFilter: 't', qos, noLocal: false, retainAsPublished: false, retainHandling } as const
+    handleSubscribe(model, connection, session, { type: 'SUBSCRIBE', packetId: 9, identifier: 0, filters: [filter] })
+  }
+  subscribe(0, 0)
+  subscribe(1, 2)
+  const message = publish()
+  message.isAcknowledged = true
+  owe(message)
+  connection.owed.length = 0
+  // The retained message as the first subscription wanted it, and the other one.
+  session.drops.set('t\n0', 1)
+  session.drops.set('t\n1', 1)
+  checkSettled(model)
+  assert.deepEqual(model.violations, [])
+  session.drops.delete('t\n1')
+  checkSettled(model)
+  assert.equal(model.violations.length, 1)
 })

@@ -59,11 +59,12 @@ export function handlePublish(
     return
   }
   if (packet.qos > 0) connection.unacknowledged++
-  const publication =
-    held?.publication ?? instanceOf(model, session, topic, delay === null ? packet : { ...packet, retain: false })
+  // One that was refused went to nobody: what comes after a crash is published, and changed, as if for the first time.
+  const again = held !== null && (delay !== null || !held.publication.isRefused) ? held.publication : null
+  const publication = again ?? instanceOf(model, session, topic, delay === null ? packet : { ...packet, retain: false })
   publication.isDelayed = delay !== null && !isMalformed
   publication.isMalformed = isMalformed
-  if (held !== null) {
+  if (again !== null) {
     publication.wasPublishedAgain = true
     publication.alsoPassedOn.add(packet.passedOn)
     publication.publishedSeq = model.seq
@@ -87,11 +88,11 @@ export function handlePublish(
     }
     session.held.set(packet.packetId, newHeld)
   }
-  if (held !== null) doubt(publication)
+  if (again !== null) doubt(publication)
   const allowed = model.accept(publication, topic, session)
   if (delay !== null && !isMalformed && !publication.isRefused) model.delayed.add(publication, packet, delay, session)
   // It may have matched before a crash and not now.
-  if (held !== null && !publication.isRefused) allowed.splice(0, 1, 0, 0x10)
+  if (again !== null && !publication.isRefused) allowed.splice(0, 1, 0, 0x10)
   if (packet.qos > 0) {
     const type = packet.qos === 1 ? 'PUBACK' : 'PUBREC'
     model.owe(connection, { type, packetId: packet.packetId, publication, held: newHeld, allowed })

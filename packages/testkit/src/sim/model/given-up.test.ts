@@ -174,6 +174,41 @@ test('what went to another member is in flight to the first one again when the d
   }
 })
 
+test('what waited for a withdrawn member is there again when the disk did not learn that it went on', () => {
+  for (const isKnown of [false, true]) {
+    const { model, member, open, owe, publish } = world()
+    const [first, other] = [member('first'), member('other')]
+    open(first, 'first#1')
+    const group = publish('m', first)
+    group.publication.isAcknowledged = true
+    const [waiting, inherited] = [owe(group, first), owe(group, other)]
+    model.flushedSeq = model.seq
+    withdraw(model, 'first', '$share/g/t', 0x87)
+    group.takenBy = inherited
+    if (isKnown) model.flushedSeq = model.seq
+    crash(model)
+    assert.equal(waiting.isOpen, !isKnown)
+  }
+})
+
+test('a message in flight goes on although its subscription, which ended, has been made again', () => {
+  for (const isReplaced of [false, true]) {
+    const { model, open, member, owe, publish, send, find } = world()
+    const first = member('first')
+    const before = open(first, 'first#1')
+    const group = publish('m', first)
+    send(owe(group, first), before, 1)
+    before.state = 'closed'
+    const [subscription] = first.subscriptions
+    subscription!.toSeq = ++model.seq
+    if (!isReplaced) model.seq++
+    first.subscriptions.push({ ...subscription!, fromSeq: model.seq, toSeq: Number.POSITIVE_INFINITY })
+    open(first, 'first#2')
+    const found = find(open(member('later'), 'later#1'), group.publication)
+    assert.equal(found instanceof Expectation, !isReplaced, String(found))
+  }
+})
+
 test('what another member inherits is not dropped', () => {
   const { model, open, member, owe, publish, send, find } = world()
   const away = member('away')

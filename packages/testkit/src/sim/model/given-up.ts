@@ -20,11 +20,11 @@ export function passOn(model: Model, topic: string): boolean {
         if (publication.topic !== topic || group === null) continue
         const isGiven = isGivenUp(model, session, each)
         if (!isGiven && !isLeftOver(session, each)) continue
+        each.passedOnSeq = model.seq
         if (isGiven) {
           model.cover('shared.given-up')
           each.progress = 'done'
           each.doneSeq = model.seq
-          each.passedOnSeq = model.seq
           if (session.flight.get(each.packetId) === each) session.flight.delete(each.packetId)
         }
         const offers = newOffers(model, group)
@@ -68,7 +68,23 @@ function isGivenUp(model: Model, session: ModelSession, expectation: Expectation
   return (
     !model.rights.mayReceive(session.clientId, topic) ||
     isUnsubscribed(session, topic) ||
+    hasEnded(session, expectation) ||
     isTooLarge(session, expectation)
+  )
+}
+
+/**
+ * Whether the subscription that it was chosen for has ended since, and was not replaced. The broker may have made the
+ * same one again for a client that came back, but only after it had given up what was in flight.
+ */
+function hasEnded({ subscriptions }: ModelSession, { group, begunSeq }: Expectation): boolean {
+  return subscriptions.some(
+    ({ shareName, filter, toSeq }) =>
+      toSeq !== Number.POSITIVE_INFINITY &&
+      toSeq > begunSeq &&
+      shareName === group?.shareName &&
+      filter === group.filter &&
+      !subscriptions.some(({ fromSeq }) => fromSeq === toSeq),
   )
 }
 

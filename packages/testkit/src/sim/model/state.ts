@@ -153,7 +153,7 @@ export class Expectation {
   isWithdrawn = false
   /** Whether it has gone from this member, in flight, to its group: the client was back, and was not to have it any more. */
   wasGivenUp = false
-  /** When it went from this member, in flight, to another one of its group; 0: it did not. */
+  /** When it went, or may have gone, from this member to another one of its group; 0: it did not. */
   passedOnSeq = 0
   /** Given to this member when another one's session ended. */
   isRedistributed = false

@@ -196,7 +196,9 @@ export function withdraw(model: Model, clientId: string, topicFilter: string, re
       if (live.some(({ filter }) => matchesFilter(filter, each.publication.topic))) continue
       each.isOptional = true
       each.isWithdrawn = true
-      if (each.group !== null) passOnWithdrawn(model, each.group)
+      if (each.group === null) continue
+      if (each.progress === 'pending') each.passedOnSeq = model.seq
+      passOnWithdrawn(model, each.group)
     }
 }
 
