@@ -27,6 +27,13 @@ async function run(plan: Plan, how: string, coverage = new Coverage()): Promise<
   assert.equal(first, undefined, `npm run sim -- --seed ${plan.seed}${how}: ${first?.checker}: ${first?.text}`)
 }
 
+/** Seeds that the model has judged wrongly, with the plans of 30 November 2026. */
+const MISJUDGED = [16056324, 16059340, 16059778, 30007113, 30010863, 30011322, 30011623, 30014202]
+
+test('runs that the model has judged wrongly keep every promise', async () => {
+  for (const seed of MISJUDGED) await run(makePlan(seed), '')
+})
+
 test('50 seeds keep every promise', async () => {
   for (let seed = 1; seed <= 50; seed++) await run(makePlan(seed), '')
 })

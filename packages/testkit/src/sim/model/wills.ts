@@ -154,15 +154,27 @@ export class Wills {
    * `isDueOnly`: not one that is due only if the session has expired, which nobody knows exactly after a crash.
    */
   withheld(clientId: string, topic: string, isDueOnly: boolean): boolean {
+    if (this.#withheldAtConnect(clientId, topic, false)) return true
+    if (this.#take(clientId, topic, true, isDueOnly) !== null) {
+      this.#model.cover('will.withheld')
+      return true
+    }
+    return this.#withheldAtConnect(clientId, topic, true)
+  }
+
+  /**
+   * Takes the Will of a CONNECT that its client may not leave. `isOver`: of a connection that has ended, perhaps before
+   * anybody asked about the Will: then a Will that is due is meant rather.
+   */
+  #withheldAtConnect(clientId: string, topic: string, isOver: boolean): boolean {
     const model = this.#model
     for (const connection of model.connections) {
       if (connection.withheldTopic !== topic || !mayBeCalled(model, connection, clientId)) continue
+      if ((connection.state === 'closed') !== isOver) continue
       connection.withheldTopic = ''
       return true
     }
-    if (this.#take(clientId, topic, true, isDueOnly) === null) return false
-    model.cover('will.withheld')
-    return true
+    return false
   }
 
   #isDenied({ clientId }: ModelSession, username: string, topic: string): boolean {
