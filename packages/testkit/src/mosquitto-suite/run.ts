@@ -42,6 +42,7 @@ export const testUser: number | null = process.getuid?.() === 0 ? NOBODY : null
 const longSeconds: Readonly<Record<string, number>> = {
   '01-bad-initial-packets': 300,
   '02-subscribe-argv-errors-without-tls': 600,
+  '02-subscribe-format': 600,
   '03-publish-argv-errors-without-tls': 600,
   '04-rr-argv-errors-without-tls': 600,
   '01-connect-zero-length-id': 600,
