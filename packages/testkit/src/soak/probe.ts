@@ -32,6 +32,8 @@ async function start(): Promise<void> {
   const everyMs = Number(process.env['RECADO_SOAK_PROBE_MS'])
   const liveEvery = Number(process.env['RECADO_SOAK_LIVE_EVERY'])
   if (!(everyMs > 0) || !isMainThread) return
+  // The classes below are those of the compiled files; the bundle has its own.
+  process.env['RECADO_BUNDLE'] = 'off'
   const classes: [string, Class][] = []
   for (const [file, name] of counted) {
     const module = (await import(new URL(`../../../broker/dist/core/${file}.js`, import.meta.url).href)) as Record<
