@@ -76,6 +76,7 @@ export class Outbox extends Traffic {
   #heldLargestBytes = 0
   /** The transport holds a write of ours and will call `handleDrain`. */
   isBlocked = false
+
   /** `onFirst` is called when there is something to flush and was not before. */
   constructor(transport: Transport, pool: SlabPool, metrics: Metrics, onFirst: () => void) {
     super()

@@ -24,7 +24,7 @@ export interface Change {
 /** Rows of an ended session that are on disk only. */
 export interface LeftRows {
   readonly session: DurableSession
-  /** Returns the next row, see `Queue.takeStored`; null when none is left. */
+  /** Returns the next row, see `Queue.handOutStored`; null when none is left. */
   next(): StoredEntry | null
 }
 

@@ -56,7 +56,7 @@ describe('in memory', () => {
     for (const item of items) queue.push(item)
     assert.deepEqual(queue.clear(), items)
     assert.deepEqual([queue.length, queue.bytes], [0, 0])
-    assert.equal(queue.takeStored(), null)
+    assert.equal(queue.handOutStored()(), null)
   })
 
   test('any sequence of push and shift behaves like an array', () => {
@@ -151,14 +151,15 @@ describe('of a durable session', () => {
     assert.ok(items.length > 0)
   })
 
-  test('clear leaves what is on disk only to takeStored', () => {
+  test('clear leaves what is on disk only to handOutStored', () => {
     const { queue, store, push } = durable()
     const items = Array.from({ length: 3_000 }, () => push())
     for (const item of items) store(item)
     queue.noteStored()
     const inMemory = queue.clear()
     let onDisk = 0
-    for (let entry = queue.takeStored(); entry !== null; entry = queue.takeStored()) onDisk++
+    const takeStored = queue.handOutStored()
+    for (let entry = takeStored(); entry !== null; entry = takeStored()) onDisk++
     assert.equal(inMemory.length + onDisk, 3_000)
     assert.ok(onDisk > 0)
     assert.equal(queue.length, 0)

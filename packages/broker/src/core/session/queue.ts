@@ -141,7 +141,7 @@ export class Queue {
     return removed
   }
 
-  /** Empties the queue: returns those in memory, and leaves those on disk to `takeStored`. */
+  /** Empties the queue: returns those in memory, and leaves those on disk to `handOutStored`. */
   clear(): Delivery[] {
     const removed = this.removeWhere(() => true)
     for (let delivery = this.#fresh?.shift(); delivery !== undefined; delivery = this.#fresh?.shift()) {
@@ -149,7 +149,7 @@ export class Queue {
       removed.push(delivery)
     }
     this.#fresh = null
-    // No client waits for those on disk any more; `length` is the number that `takeStored` still has.
+    // No client waits for those on disk any more; `length` is the number that `handOutStored` still has.
     this.#count(-this.length, -this.bytes)
     this.length = this.#stored?.length ?? 0
     return removed
@@ -164,14 +164,6 @@ export class Queue {
     this.#stored = null
     this.length = 0
     return () => stored?.shift() ?? null
-  }
-
-  /** Takes the next one on disk after `clear`, or null. */
-  takeStored(): StoredEntry | null {
-    const entry = this.#stored?.shift() ?? null
-    if (entry === null) this.#stored = null
-    else this.length--
-    return entry
   }
 
   /**

@@ -56,7 +56,8 @@ test('with upgradeQoS what was published at QoS 0 waits on the disk, and is in f
   assert.deepEqual([next.payload, next.qos, next.dup], ['waits', 2, false])
 })
 
-test('a session that ends counts every message that it drops, also those that are on the disk only', () => {
+/** A world with 1,250 messages for `s`, which is away, most of them on the disk only; `p` is their publisher. */
+function queuedOnDisk() {
   const world = new DiskWorld({ limits: { anonymousQueueMessagesMax: 100_000 } })
   world.durable('s', 't').drop()
   const p = world.client('p')
@@ -67,6 +68,11 @@ test('a session that ends counts every message that it drops, also those that ar
     })
     world.settle()
   }
+  return { world, p }
+}
+
+test('a session that ends counts every message that it drops, also those that are on the disk only', () => {
+  const { world } = queuedOnDisk()
   assert.equal(world.metric('queuedMessages'), 1_250)
   world.core.removeSession('s')
   assert.equal(world.metric('dropped.session-ended'), 1_250)
@@ -75,16 +81,7 @@ test('a session that ends counts every message that it drops, also those that ar
 })
 
 test('a queue that an operator empties is empty on the disk, too, and takes new messages in order', () => {
-  const world = new DiskWorld({ limits: { anonymousQueueMessagesMax: 100_000 } })
-  world.durable('s', 't').drop()
-  const p = world.client('p')
-  p.connected()
-  for (let part = 0; part < 5; part++) {
-    world.together(() => {
-      for (let i = 0; i < 250; i++) p.publish({ topic: 't', payload: `${i}`, qos: 1 })
-    })
-    world.settle()
-  }
+  const { world, p } = queuedOnDisk()
   assert.equal(world.core.drain('nobody'), null)
   assert.equal(world.core.drain('s'), 1_250)
   assert.deepEqual(

@@ -663,7 +663,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     // Those on disk only are not read again: they are counted.
     this.droppedMessages += this.queue.length
     metrics.dropped['session-ended'] += this.queue.length
-    this.#journal?.removeLeftRows({ session: this, next: () => this.queue.takeStored() })
+    this.#journal?.removeLeftRows({ session: this, next: this.queue.handOutStored() })
     this.#inflight.clear()
     this.receiver.clear()
     this.backlog.stop()
