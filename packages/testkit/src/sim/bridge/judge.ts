@@ -133,8 +133,14 @@ export class Ledger {
     for (const failure of this.#failures.get(broker) ?? []) failure.toMs = Math.min(failure.toMs, toMs)
   }
 
+  /** Whether the disk of a broker fails at a time from `firstMs` to `lastMs`. */
+  #failsWithin(broker: number, firstMs: number, lastMs: number): boolean {
+    const failures = this.#failures.get(broker) ?? []
+    return failures.some(({ fromMs, toMs }) => firstMs <= toMs + RECOVERY_MS && lastMs >= fromMs)
+  }
+
   #failsAfter(broker: number, ms: number): boolean {
-    return this.#failures.get(broker)?.some(({ toMs }) => toMs + RECOVERY_MS >= ms) === true
+    return this.#failsWithin(broker, ms, Number.POSITIVE_INFINITY)
   }
 
   #crashesAfter(broker: number, ms: number): boolean {
@@ -281,9 +287,7 @@ export class Ledger {
    * without an answer and the failure have a moment in common.
    */
   #mayOvertake({ client: { plan }, atMs, acknowledgedMs }: Publication): boolean {
-    const failures = this.#failures.get(plan.broker) ?? []
-    const isHit = failures.some(({ fromMs, toMs }) => atMs <= toMs + RECOVERY_MS && acknowledgedMs >= fromMs)
-    return isHit && plan.version < 5
+    return plan.version < 5 && this.#failsWithin(plan.broker, atMs, acknowledgedMs)
   }
 
   #checkCount(publication: Publication, arrivals: readonly Arrival[], { plan }: EndClient, count: number): void {
@@ -394,8 +398,7 @@ export class Ledger {
 
   /** Whether a message came to its broker while the disk of that failed. */
   #isUnkept({ client, atMs }: Publication): boolean {
-    const failures = this.#failures.get(client.plan.broker) ?? []
-    return failures.some(({ fromMs, toMs }) => atMs >= fromMs - RECOVERY_MS && atMs <= toMs + RECOVERY_MS)
+    return this.#failsWithin(client.plan.broker, atMs, atMs + RECOVERY_MS)
   }
 
   /**
@@ -433,7 +436,7 @@ export class Ledger {
   }
 }
 
-function pushTo<Value>(lists: Map<number, Value[]>, key: number, value: Value): void {
+function pushTo<Key, Value>(lists: Map<Key, Value[]>, key: Key, value: Value): void {
   const list = lists.get(key)
   if (list === undefined) lists.set(key, [value])
   else list.push(value)
@@ -441,12 +444,7 @@ function pushTo<Value>(lists: Map<number, Value[]>, key: number, value: Value): 
 
 function byPlace(arrivals: readonly Arrival[]): Map<string, Arrival[]> {
   const places = new Map<string, Arrival[]>()
-  for (const arrival of arrivals) {
-    const place = placeOf(arrival.broker, arrival.topic)
-    const known = places.get(place)
-    if (known === undefined) places.set(place, [arrival])
-    else known.push(arrival)
-  }
+  for (const arrival of arrivals) pushTo(places, placeOf(arrival.broker, arrival.topic), arrival)
   return places
 }
 

@@ -9,7 +9,7 @@ import { isExpiryRight, isTooLate, toldExpiry } from './expiry.ts'
 import { findNew, findResent, giveBack } from './look-alikes.ts'
 import type { Model } from './model.ts'
 import { short } from './model.ts'
-import { earlierOffer, identifiersOf, newOffers, offerOf } from './offers.ts'
+import { earlierOffer, identifiersOf, markRedistributed, newOffers, offerOf } from './offers.ts'
 import { checkOrder } from './order.ts'
 import { checkRight, isWithheld } from './rights.ts'
 import {
@@ -197,11 +197,6 @@ export function redistributeSome(model: Model, list: readonly Expectation[]): bo
     hasSome ||= offers.length > 0 || (before !== null && group.takenBy === null)
   }
   return hasSome
-}
-
-/** Notes that a message comes to another member late, and out of order. */
-function markRedistributed(group: GroupDue): void {
-  for (const each of group.publication.expectations) if (each.group === group) each.isRedistributed = true
 }
 
 /** The broker sends a PUBLISH. */

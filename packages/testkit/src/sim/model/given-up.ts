@@ -5,7 +5,7 @@
  */
 import { redistributeSome } from './deliveries.ts'
 import type { Model } from './model.ts'
-import { newOffers } from './offers.ts'
+import { markRedistributed, newOffers } from './offers.ts'
 import { isTooLarge } from './sizes.ts'
 import type { Expectation, ModelSession } from './state.ts'
 import { matchesFilter } from './topics.ts'
@@ -32,7 +32,7 @@ export function passOn(model: Model, topic: string): boolean {
         group.takenBy = null
         group.isOptional = true
         for (const offer of offers) offer.session.add(offer)
-        for (const other of publication.expectations) if (other.group === group) other.isRedistributed = true
+        markRedistributed(group)
       }
   return hasSome || passOnExpiring(model, topic)
 }

@@ -65,3 +65,8 @@ export function identifiersOf(subscriptions: readonly Subscription[]): string {
     .sort((a, b) => a - b)
     .join()
 }
+
+/** Notes that a message comes to another member late, and out of order. */
+export function markRedistributed(group: GroupDue): void {
+  for (const each of group.publication.expectations) if (each.group === group) each.isRedistributed = true
+}

@@ -78,7 +78,7 @@ function checkSession(model: Model, session: ModelSession): void {
       spare[qos]! += isReplaced || isSpare(each) ? timesSent : timesSent - 1
     }
     for (const expectation of list) {
-      const { publication, qos, progress } = expectation
+      const { qos, progress } = expectation
       if (expectation.isOver || qos === 0) continue
       // What the broker has forgotten in a crash to have sent is owed like what it has not sent.
       if (progress !== 'pending' && !expectation.mayComeAgain) {

@@ -7,7 +7,7 @@ import { changesOfSubscription } from './changes.ts'
 import { deliverRetained } from './deliveries.ts'
 import { noteGivenUp } from './given-up.ts'
 import type { Model } from './model.ts'
-import { identifiersOf, newOffers } from './offers.ts'
+import { identifiersOf, markRedistributed, newOffers } from './offers.ts'
 import { Expectation, type GroupDue, type ModelConnection, type ModelSession, type Subscription } from './state.ts'
 import { isFilter, matchesFilter, sharedParts } from './topics.ts'
 import type { FilterIn, QoS, SubscribeIn, UnsubscribeIn } from './types.ts'
@@ -207,8 +207,7 @@ function passOnWithdrawn(model: Model, group: GroupDue): void {
   group.isOptional = true
   for (const each of newOffers(model, group)) each.session.add(each)
   // Of what nobody has got yet, it cannot be told whom it waited for: it comes to another member late, and out of order.
-  if (group.takenBy !== null) return
-  for (const each of group.publication.expectations) if (each.group === group) each.isRedistributed = true
+  if (group.takenBy === null) markRedistributed(group)
 }
 
 /** UNSUBSCRIBE from a client. */
