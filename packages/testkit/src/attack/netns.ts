@@ -3,7 +3,7 @@
  *
  * `run.ts` makes one for attacks whose clients vanish. Needs Linux and root; `remove` removes everything that it made.
  */
-import { execFileSync } from 'node:child_process'
+import { ip } from '../bridge/sites.ts'
 
 export class Namespace {
   readonly name: string = `recado-${process.pid}`
@@ -41,10 +41,6 @@ export class Namespace {
 }
 
 export const cut = (device: string): void => ip('link', 'set', device, 'down')
-
-function ip(...args: string[]): void {
-  execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] })
-}
 
 /** Reason why there cannot be a namespace here; '' when there can. */
 export function whyNoNamespace(): string {

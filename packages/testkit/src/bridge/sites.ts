@@ -11,7 +11,8 @@ let count = 0
 /** Name that no other process and no other site or cable of this one has; at most 15 bytes with two letters before. */
 const unique = (letters: string): string => `${letters}${process.pid}x${count++}`
 
-function ip(...args: string[]): void {
+/** Runs `ip` of iproute2. */
+export function ip(...args: readonly string[]): void {
   execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] })
 }
 

@@ -5,9 +5,13 @@ import { deviceNames } from './devices.ts'
 import type { Cell } from './plan.ts'
 import { deviceTitles, type Words } from './words.ts'
 
-/** Result of the usual cell of a condition, changed in some parts; undefined when it has not been run. */
-export type Find = (condition: Condition, change?: Partial<Cell>) => CellResult | undefined
-type Title = (condition: Condition) => string
+/** What tables and charts are made of, in one language. */
+export interface Material {
+  readonly text: Words
+  title(condition: Condition): string
+  /** Returns the result of the usual cell of a condition, changed in some parts; undefined when it has not been run. */
+  find(condition: Condition, change?: Partial<Cell>): CellResult | undefined
+}
 
 const LEFT = 310
 const WIDTH = 940
@@ -33,7 +37,7 @@ const number = (x: number, y: number, text: string): string =>
   `<text class="n" x="${x.toFixed(1)}" y="${y}">${text}</text>`
 
 /** One line for each condition: a thick one up to p50, a thinner one up to p95, a thin one up to the largest. */
-export function latencyChart(list: readonly Condition[], find: Find, text: Words, title: Title): string {
+export function latencyChart(list: readonly Condition[], { find, text, title }: Material): string {
   const figures = list.map((condition) => ({ condition, figures: latencies(find(condition)) }))
   const most = Math.max(10, ...figures.map(({ figures: [, , max] }) => max))
   const x = (ms: number): number => (Math.log10(Math.max(1, ms)) / Math.log10(most)) * PLOT
@@ -58,7 +62,7 @@ function latencies(result: CellResult | undefined): [p50: number, p95: number, m
 }
 
 /** For each fault and device three bars: device notices, server notices, messages come again. */
-export function recoveryChart(list: readonly Condition[], find: Find, text: Words, title: Title): string {
+export function recoveryChart(list: readonly Condition[], { find, text, title }: Material): string {
   const results = list.map((condition) => deviceNames.map((device) => find(condition, { device })))
   const times = (result: CellResult | undefined): (number | null)[] =>
     [result?.deviceNoticedMs, result?.serverNoticedMs, result?.recoveredMs].map((ms) => ms ?? null)

@@ -51,6 +51,15 @@ const cut = (direction: string, forMs: number): LineEvent[] => [
 /** Time in milliseconds for which both ends notice a cut at a Keep Alive of 5 seconds: 1.5 times that, and some more. */
 const NOTICED_MS = 14_000
 const HOUR = 3_600
+/** A clock that is an hour ahead, and then an hour behind. */
+const clockSteps = {
+  events: [
+    { atMs: 2_000, clockSeconds: HOUR },
+    { atMs: 8_000, clockSeconds: -HOUR },
+  ],
+  ...fault,
+  messages: 30,
+} as const
 const NAT_MS = 4_000
 
 export const conditions: readonly Condition[] = [
@@ -197,23 +206,13 @@ export const conditions: readonly Condition[] = [
     name: 'clock-device',
     title: { en: "device's clock +1 h, then −1 h", es: 'reloj del dispositivo +1 h, luego −1 h' },
     clock: 'device',
-    events: [
-      { atMs: 2_000, clockSeconds: HOUR },
-      { atMs: 8_000, clockSeconds: -HOUR },
-    ],
-    ...fault,
-    messages: 30,
+    ...clockSteps,
   },
   {
     name: 'clock-server',
     title: { en: "server's clock +1 h, then −1 h", es: 'reloj del servidor +1 h, luego −1 h' },
     clock: 'server',
-    events: [
-      { atMs: 2_000, clockSeconds: HOUR },
-      { atMs: 8_000, clockSeconds: -HOUR },
-    ],
-    ...fault,
-    messages: 30,
+    ...clockSteps,
   },
 ]
 

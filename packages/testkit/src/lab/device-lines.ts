@@ -1,18 +1,25 @@
-/** The arguments and the output of the devices of the network laboratory that are programs for Node. */
+/** The arguments of the devices of the network laboratory that are programs, and the output of those for Node. */
 import type { QoS } from '@recado/protocol'
 
 export interface DeviceArguments {
-  host: string
-  port: number
+  /** Address or name of the server. */
+  readonly host: string
+  readonly port: number
   /** File with the certificate to trust; `null` without TLS. */
-  ca: string | null
-  clientId: string
-  qos: QoS
-  keepAliveSeconds: number
+  readonly ca: string | null
+  readonly clientId: string
+  readonly qos: QoS
+  readonly keepAliveSeconds: number
   /** Topic above those of the device. */
-  topic: string
+  readonly topic: string
 }
 
+/** Command line of a device. */
+export function argumentsOf({ host, port, ca, clientId, qos, keepAliveSeconds, topic }: DeviceArguments): string[] {
+  return [host, port, ca ?? '-', clientId, qos, keepAliveSeconds, topic].map(String)
+}
+
+/** Command line of this process, as `argumentsOf` wrote it. */
 export function deviceArguments(): DeviceArguments {
   const [host = '', port, ca = '-', clientId = '', qos, keepAlive, topic = ''] = process.argv.slice(2)
   return {

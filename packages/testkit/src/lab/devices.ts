@@ -7,24 +7,15 @@
  * processes, and tell of their connections by `-d`, but not of their losses. Invariant: `kill` ends all of it without a goodbye.
  */
 import { fileURLToPath } from 'node:url'
-import type { QoS } from '@recado/protocol'
 import { Child } from '../peers/child.ts'
 import { peerPath, skipWithout } from '../peers/find.ts'
+import { argumentsOf, type DeviceArguments } from './device-lines.ts'
 import type { LabLine, LabPrograms } from './line.ts'
 
 export const deviceNames = ['recado', 'mosquitto', 'paho-c', 'paho-python', 'mqttjs'] as const
 export type DeviceName = (typeof deviceNames)[number]
 
-export interface DeviceOptions {
-  /** Address or name of the server. */
-  readonly host: string
-  readonly port: number
-  /** File with the certificate to trust; `null` without TLS. */
-  readonly ca: string | null
-  readonly clientId: string
-  readonly qos: QoS
-  readonly keepAliveSeconds: number
-  readonly topic: string
+export interface DeviceOptions extends DeviceArguments {
   /** Variables of its process, for a clock of its own. */
   readonly environment: Readonly<Record<string, string>>
 }
@@ -74,9 +65,8 @@ class ProgramDevice implements Device {
   readonly #child: Child
 
   constructor([program, ...args]: readonly string[], options: DeviceOptions, events: DeviceEvents, line: LabLine) {
-    const { host, port, ca, clientId, qos, keepAliveSeconds, topic, environment } = options
-    const own = [host, port, ca ?? '-', clientId, qos, keepAliveSeconds, topic].map(String)
-    this.#child = startChild(line.commandFor(program!, [...args, ...own]), environment, events, (text) => {
+    const command = line.commandFor(program!, [...args, ...argumentsOf(options)])
+    this.#child = startChild(command, options.environment, events, (text) => {
       const space = text.indexOf(' ')
       const word = space < 0 ? text : text.slice(0, space)
       if (word === 'got') events.onMessage(text.slice(space + 1))

@@ -12,7 +12,7 @@ import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, rmSync, writ
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type Site, skipWithoutSites } from '../bridge/sites.ts'
+import { ip, type Site, skipWithoutSites } from '../bridge/sites.ts'
 import type { BrokerPlace } from '../crash/broker-process.ts'
 import { Child, run } from '../peers/child.ts'
 import { peerPath, skipWithout } from '../peers/find.ts'
@@ -34,10 +34,6 @@ export interface Carried {
 
 const sources = new URL('../../peers/', import.meta.url)
 let count = 0
-
-function ip(...args: readonly string[]): void {
-  execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'pipe'] })
-}
 
 /** Programs in C, compiled for one run. */
 export class LabPrograms {

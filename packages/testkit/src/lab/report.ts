@@ -7,11 +7,11 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { CellResult } from './cell.ts'
-import { type Find, latencyChart, recoveryChart } from './charts.ts'
+import { latencyChart, type Material, recoveryChart } from './charts.ts'
 import { type Condition, conditions } from './conditions.ts'
-import { type DeviceName, deviceNames } from './devices.ts'
+import { deviceNames } from './devices.ts'
 import { type Cell, keyOf } from './plan.ts'
-import { type ServerName, serverNames } from './servers.ts'
+import { serverNames } from './servers.ts'
 import { deviceTitles, type Language, serverTitles, type Words, words } from './words.ts'
 
 export type Results = ReadonlyMap<string, CellResult>
@@ -41,36 +41,42 @@ export function reportOf(
   results: Results,
   language: Language,
 ): { tables: string; charts: { latency: string; recovery: string } } {
-  const find: Find = (condition, change = {}) =>
-    results.get(keyOf({ condition, server: 'recado', device: 'recado', qos: 1, tls: false, ...change }))
   const text = words[language]
+  const material: Material = {
+    text,
+    title: (condition) => condition.title[language],
+    find: (condition, change = {}) =>
+      results.get(keyOf({ condition, server: 'recado', device: 'recado', qos: 1, tls: false, ...change })),
+  }
   const steady = conditions.filter(({ events }) => events.length === 0)
   const faults = conditions.filter(({ events }) => events.length > 0)
-  const title = (condition: Condition): string => condition.title[language]
   const parts = [
-    ['steady', steadyTable(steady, find, text, title)],
-    ['devices', deviceTable(steady, find, text, title)],
-    ['servers', serverTable(steady, find, text, title)],
-    ['faults', faultTable(faults, find, text, title)],
-    ['faultServers', faultServerTable(faults, find, text, title)],
-    ['qos', qosTable(conditions, find, text, title)],
-    ['tls', tlsTable(conditions, find, text, title)],
+    ['steady', steadyTable(steady, material)],
+    ['devices', comparison(material, text.line, steady, devices, latency)],
+    ['servers', comparison(material, text.line, steady, servers, latency)],
+    ['faults', comparison(material, text.fault, faults, devices, fault)],
+    ['faultServers', comparison(material, text.fault, faults, servers, fault)],
+    ['qos', comparison(material, text.line, conditions, qosLevels, byQoS)],
+    ['tls', comparison(material, text.line, conditions, transports, byTransport)],
   ] as const
+  const withoutClocks = faults.filter(({ clock }) => clock === undefined)
   return {
     tables: parts.map(([name, table]) => `### ${text.headings[name]}\n\n${text.leads[name]}\n\n${table}`).join('\n\n'),
-    charts: {
-      latency: latencyChart(steady, find, text, title),
-      recovery: recoveryChart(
-        faults.filter(({ clock }) => clock === undefined),
-        find,
-        text,
-        title,
-      ),
-    },
+    charts: { latency: latencyChart(steady, material), recovery: recoveryChart(withoutClocks, material) },
   }
 }
 
-type Title = (condition: Condition) => string
+/** Columns of a table: what differs from the usual cell in each, with its title. */
+type Columns = readonly { readonly title: string; readonly change: Partial<Cell> }[]
+
+const devices: Columns = deviceNames.map((device) => ({ title: deviceTitles[device], change: { device } }))
+const servers: Columns = serverNames.map((server) => ({ title: serverTitles[server], change: { server } }))
+const qosLevels: Columns = ([0, 1, 2] as const).map((qos) => ({ title: `QoS ${qos}`, change: { qos } }))
+const transports: Columns = [
+  { title: 'TCP', change: { tls: false } },
+  { title: 'TLS 1.3', change: { tls: true } },
+]
+
 type Rows = readonly (readonly string[])[]
 
 function table(head: readonly string[], rows: Rows): string {
@@ -78,15 +84,30 @@ function table(head: readonly string[], rows: Rows): string {
   return [line(head), `|---|${'---:|'.repeat(head.length - 1)}`, ...rows.map(line)].join('\n')
 }
 
-type Show = (result: CellResult | undefined, show: (result: CellResult) => string) => string
+type Show = (result: CellResult) => string
 
 /** Returns what fills a cell of a table: the result if there is one, and words for a device that never connected. */
-const showIn =
-  (text: Words): Show =>
-  (result, show) => {
-    if (result === undefined) return NONE
-    return result.isConnected ? show(result) : text.never
-  }
+function shown(result: CellResult | undefined, text: Words, show: Show): string {
+  if (result === undefined) return NONE
+  return result.isConnected ? show(result) : text.never
+}
+
+/** Table with a row for each condition. */
+function comparison(
+  { find, text, title }: Material,
+  head: string,
+  list: readonly Condition[],
+  columns: Columns,
+  show: Show,
+): string {
+  return table(
+    [head, ...columns.map((column) => column.title)],
+    list.map((condition) => [
+      title(condition),
+      ...columns.map(({ change }) => shown(find(condition, change), text, show)),
+    ]),
+  )
+}
 
 const sum = ({ up, down }: CellResult, of: 'sent' | 'lost' | 'duplicated' | 'disordered'): number => up[of] + down[of]
 const worst = ({ up, down }: CellResult, of: 'p50Ms' | 'p95Ms' | 'maxMs'): string => {
@@ -95,18 +116,18 @@ const worst = ({ up, down }: CellResult, of: 'p50Ms' | 'p95Ms' | 'maxMs'): strin
 }
 const seconds = (ms: number | null): string => (ms === null ? NONE : (ms / 1_000).toFixed(1))
 
-function steadyTable(list: readonly Condition[], find: Find, text: Words, title: Title): string {
-  const shown = showIn(text)
+function steadyTable(list: readonly Condition[], { find, text, title }: Material): string {
   const columns = [text.line, text.lost, text.twice, text.late, 'p50', 'p95', 'max', text.packets, text.bytes]
   const rows = list.map((condition) => {
     const result = find(condition)
+    const cell = (show: Show): string => shown(result, text, show)
     return [
       title(condition),
-      shown(result, (r) => `${sum(r, 'lost')} / ${sum(r, 'sent')}`),
-      ...(['duplicated', 'disordered'] as const).map((of) => shown(result, (r) => String(sum(r, of)))),
-      ...(['p50Ms', 'p95Ms', 'maxMs'] as const).map((of) => shown(result, (r) => worst(r, of))),
-      shown(result, (r) => r.packetsPerMessage.toFixed(1)),
-      shown(result, (r) => String(Math.round(r.bytesPerMessage))),
+      cell((r) => `${sum(r, 'lost')} / ${sum(r, 'sent')}`),
+      ...(['duplicated', 'disordered'] as const).map((of) => cell((r) => String(sum(r, of)))),
+      ...(['p50Ms', 'p95Ms', 'maxMs'] as const).map((of) => cell((r) => worst(r, of))),
+      cell((r) => r.packetsPerMessage.toFixed(1)),
+      cell((r) => String(Math.round(r.bytesPerMessage))),
     ]
   })
   return table(columns, rows)
@@ -116,81 +137,18 @@ const lostMark = (result: CellResult): string => {
   const lost = sum(result, 'lost')
   return lost === 0 ? '' : ` (−${lost})`
 }
-const latency = (result: CellResult): string =>
-  `${worst(result, 'p50Ms')} / ${worst(result, 'p95Ms')}${lostMark(result)}`
-
-function deviceTable(list: readonly Condition[], find: Find, text: Words, title: Title): string {
-  const shown = showIn(text)
-  return table(
-    [text.line, ...deviceNames.map((name) => deviceTitles[name])],
-    list.map((condition) => [
-      title(condition),
-      ...deviceNames.map((device) => shown(find(condition, { device }), latency)),
-    ]),
-  )
-}
-
-function serverTable(list: readonly Condition[], find: Find, text: Words, title: Title): string {
-  const shown = showIn(text)
-  return table(
-    [text.line, ...serverNames.map((name) => serverTitles[name])],
-    list.map((condition) => [
-      title(condition),
-      ...serverNames.map((server) => shown(find(condition, { server }), latency)),
-    ]),
-  )
-}
+/** Median and 95th percentile of the latency, and what was lost. */
+const latency: Show = (result) => `${worst(result, 'p50Ms')} / ${worst(result, 'p95Ms')}${lostMark(result)}`
 
 /** Device noticed / server noticed / recovered, in seconds; and what was lost or came twice. */
-function fault(result: CellResult): string {
+const fault: Show = (result) => {
   const twice = sum(result, 'duplicated')
   const times = [result.deviceNoticedMs, result.serverNoticedMs, result.recoveredMs].map(seconds).join(' / ')
   return `${times}${lostMark(result)}${twice === 0 ? '' : ` (+${twice})`}`
 }
 
-function faultTable(list: readonly Condition[], find: Find, text: Words, title: Title): string {
-  return faultColumns(list, find, text, title, deviceNames, deviceTitles, (device: DeviceName) => ({ device }))
-}
+const byQoS: Show = (result) =>
+  `${sum(result, 'lost')} / ${sum(result, 'duplicated')} / ${sum(result, 'disordered')}; ${worst(result, 'p95Ms')}; ${Math.round(result.bytesPerMessage)}`
 
-function faultServerTable(list: readonly Condition[], find: Find, text: Words, title: Title): string {
-  return faultColumns(list, find, text, title, serverNames, serverTitles, (server: ServerName) => ({ server }))
-}
-
-function faultColumns<Name extends string>(
-  list: readonly Condition[],
-  find: Find,
-  text: Words,
-  title: Title,
-  names: readonly Name[],
-  titles: Readonly<Record<Name, string>>,
-  change: (name: Name) => Partial<Cell>,
-): string {
-  const shown = showIn(text)
-  return table(
-    [text.fault, ...names.map((name) => titles[name])],
-    list.map((condition) => [title(condition), ...names.map((name) => shown(find(condition, change(name)), fault))]),
-  )
-}
-
-function qosTable(list: readonly Condition[], find: Find, text: Words, title: Title): string {
-  const shown = showIn(text)
-  const cell = (result: CellResult): string =>
-    `${sum(result, 'lost')} / ${sum(result, 'duplicated')} / ${sum(result, 'disordered')}; ${worst(result, 'p95Ms')}; ${Math.round(result.bytesPerMessage)}`
-  return table(
-    [text.line, 'QoS 0', 'QoS 1', 'QoS 2'],
-    list.map((condition) => [
-      title(condition),
-      ...([0, 1, 2] as const).map((qos) => shown(find(condition, { qos }), cell)),
-    ]),
-  )
-}
-
-function tlsTable(list: readonly Condition[], find: Find, text: Words, title: Title): string {
-  const shown = showIn(text)
-  const cell = (result: CellResult): string =>
-    `${worst(result, 'p95Ms')}; ${Math.round(result.bytesPerMessage)}; ${seconds(result.recoveredMs)}`
-  return table(
-    [text.line, 'TCP', 'TLS 1.3'],
-    list.map((condition) => [title(condition), ...[false, true].map((tls) => shown(find(condition, { tls }), cell))]),
-  )
-}
+const byTransport: Show = (result) =>
+  `${worst(result, 'p95Ms')}; ${Math.round(result.bytesPerMessage)}; ${seconds(result.recoveredMs)}`

@@ -61,8 +61,8 @@ export const words: Readonly<Record<Language, Words>> = {
       devices: 'Latency in milliseconds, p50 / p95, of the worse direction; in brackets what was lost.',
       servers: 'As above.',
       faults:
-        "Seconds until the device, and the server, gave up the connection, from the fault's beginning; and until " +
-        "messages came in both directions, from the fault's end. In brackets what was lost (−) or came twice (+).",
+        "Seconds until the device, and the server, gave up the connection, from the fault's beginning; and until messages came in\n" +
+        "both directions, from the fault's end. In brackets what was lost (−) or came twice (+).",
       faultServers: 'As above.',
       qos: 'Lost / twice / out of order; p95 of the latency in milliseconds; bytes on the line per message.',
       tls: 'p95 of the latency in milliseconds; bytes per message; seconds to recover from a fault.',
@@ -96,8 +96,8 @@ export const words: Readonly<Record<Language, Words>> = {
       devices: 'Latencia en milisegundos, p50 / p95, del peor sentido; entre paréntesis, lo perdido.',
       servers: 'Como arriba.',
       faults:
-        'Segundos hasta que el dispositivo, y el servidor, dieron la conexión por perdida, desde el comienzo del fallo; ' +
-        'y hasta que llegaron mensajes en ambos sentidos, desde su fin. Entre paréntesis, lo perdido (−) o repetido (+).',
+        'Segundos hasta que el dispositivo, y el servidor, dieron la conexión por perdida, desde el comienzo del fallo; y hasta\n' +
+        'que llegaron mensajes en ambos sentidos, desde su fin. Entre paréntesis, lo perdido (−) o repetido (+).',
       faultServers: 'Como arriba.',
       qos: 'Perdidos / repetidos / desordenados; p95 de la latencia en milisegundos; bytes en la línea por mensaje.',
       tls: 'p95 de la latencia en milisegundos; bytes por mensaje; segundos para recuperarse de un fallo.',
