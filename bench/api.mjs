@@ -7,23 +7,22 @@
  * the event loop with many clients, which are connections without sockets in this process; what is asked comes from a
  * thread of its own. From Node 24 on it is CPU time; before, the machine must have nothing else to do (chrt --fifo 10). `flood`: p99 of MQTT messages while wrong tokens come as fast as asked, in interleaved rounds.
  */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { createAdmin } from '../packages/admin/dist/mod.js'
 import { createBroker, http } from '../packages/broker/dist/mod.js'
-import { Connect, encode } from '../packages/protocol/dist/mod.js'
+import { Connect, encode, Publish, Subscribe } from '../packages/protocol/dist/mod.js'
 import { compiledGenerator } from './lib/generator.mjs'
 import { optionsFrom } from './lib/options.mjs'
 import { BenchError, cpuMicroseconds, runGenerator, startBroker, stopAll } from './lib/processes.mjs'
+import { median } from './lib/results.mjs'
 import { scenarios } from './lib/scenarios.mjs'
 
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url))
 const RECADO = path('../packages/recado/bin/recado.js')
 const DASHBOARD_MS = 2_000
 const SCRAPE_MS = 1_000
+const FLOOD_WARMUP_SECONDS = 4
 
 const usage = `npm run bench:api -- [cost] [path] [hold] [flood] [options]   (default: all four)
 
@@ -55,12 +54,6 @@ const rounds = Number(values.rounds)
 const seconds = Number(values.seconds)
 const parts = positionals.length === 0 ? ['cost', 'path', 'hold', 'flood'] : positionals
 
-const median = (list) => {
-  const sorted = [...list].sort((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
-}
-
 let nextPort = 20_000 + (process.pid % 10_000)
 
 /** Starts Recado; `isApi`: with the HTTP API on the port after that of MQTT. */
@@ -72,6 +65,16 @@ async function started(isApi) {
   const argv = [process.execPath, RECADO, '-c', '{dir}/broker.conf']
   const contestant = { name: 'recado', argv, files: { 'broker.conf': text } }
   return { port, broker: await startBroker(contestant, port, values['broker-cpu']) }
+}
+
+/** Runs mqload on a broker. `scenario`: its options, as text. */
+function load(port, broker, scenario, warmupSeconds) {
+  const argv = [
+    ...[compiledGenerator(), '--port', String(port), '--broker-pid', String(broker.pid), '--json'],
+    ...scenario.split(' '),
+    ...['--warmup', String(warmupSeconds), '--duration', String(seconds)],
+  ]
+  return runGenerator(argv, values['load-cpu'], (seconds + 60) * 1_000)
 }
 
 /** Asks as Prometheus and an open dashboard do; returns the function that ends it. */
@@ -114,12 +117,7 @@ async function cost() {
       for (const [index, { isApi, isAsked }] of manners.entries()) {
         const { port, broker } = await started(isApi)
         const end = isAsked ? watch(port + 1) : () => undefined
-        const argv = [
-          ...[compiledGenerator(), '--port', String(port), '--broker-pid', String(broker.pid), '--json'],
-          ...scenario.load.split(' '),
-          ...['--warmup', String(scenario.warmup ?? 2), '--duration', String(seconds)],
-        ]
-        const result = await runGenerator(argv, values['load-cpu'], (seconds + 60) * 1_000)
+        const result = await load(port, broker, scenario.load, scenario.warmup ?? 2)
         end()
         await broker.stop()
         if (result.failed !== undefined) throw new BenchError(`${name}: ${result.failed}`)
@@ -154,6 +152,18 @@ function silentTransport(index, onEnd) {
   }
 }
 
+/** Connects a client without a socket. Returns what takes its bytes. */
+function attached(broker, index, clientId, protocolVersion) {
+  const handler = broker.attach(silentTransport(index, () => setImmediate(() => handler.onClose(null))))
+  if (handler === null) throw new BenchError(`connection ${index} was refused`)
+  const connect = new Connect({ clientId, cleanStart: true, keepAliveSeconds: 0, protocolVersion })
+  handler.onData(encode(connect, protocolVersion))
+  return handler
+}
+
+/** Program around the broker, of which the API asks what it needs. */
+const host = { version: 'bench', login: async () => null, anonymousRole: () => 'viewer', log: () => undefined }
+
 /** Thread that asks one path after the other, and tells how long each answer took. */
 const ASKING = `
 const { parentPort, workerData } = require('node:worker_threads')
@@ -163,23 +173,21 @@ parentPort.on('message', async (path) => {
   parentPort.postMessage({ status: response.status, bytes: text.length })
 })`
 
+/** Time of this thread in microseconds: its CPU time from Node 24 on. */
+function threadMicroseconds() {
+  if (process.threadCpuUsage === undefined) return performance.now() * 1_000
+  const { user, system } = process.threadCpuUsage()
+  return user + system
+}
+
 async function hold() {
   const count = Number(values.clients)
   const limits = { connectionsMax: count + 100, connectionsPerAddressMax: count, pendingConnectionsMax: count }
   const broker = createBroker({ limits })
   for (let index = 0; index < count; index++) {
-    const handler = broker.attach(silentTransport(index, () => setImmediate(() => handler.onClose(null))))
-    if (handler === null) throw new BenchError(`connection ${index} was refused`)
-    handler.onData(
-      encode(
-        new Connect({ clientId: `client-${index}`, cleanStart: true, keepAliveSeconds: 0, protocolVersion: 5 }),
-        5,
-      ),
-    )
+    attached(broker, index, `client-${index}`, 5)
     if (index % 500 === 0) await new Promise((resolve) => setImmediate(resolve))
   }
-  const folder = mkdtempSync(join(tmpdir(), 'recado-bench-'))
-  const host = { version: 'bench', login: async () => null, anonymousRole: () => 'viewer', log: () => undefined }
   const admin = createAdmin(broker, { host, requestsPerSecond: 1e6 })
   const { port } = await broker.listen({ port: 0, protocol: http(admin.handler, admin.serverOptions) })
   const worker = new Worker(ASKING, { eval: true, workerData: port })
@@ -189,17 +197,12 @@ async function hold() {
       worker.postMessage(what)
     })
   // The longest time from one turn of the event loop to the next. A thread's own CPU time is not that of its neighbours.
-  const now = () => {
-    if (process.threadCpuUsage === undefined) return performance.now()
-    const { user, system } = process.threadCpuUsage()
-    return (user + system) / 1_000
-  }
   let longest = 0
-  let last = now()
+  let last = threadMicroseconds()
   let isOver = false
   const turn = () => {
-    const at = now()
-    longest = Math.max(longest, at - last)
+    const at = threadMicroseconds()
+    longest = Math.max(longest, (at - last) / 1_000)
     last = at
     if (!isOver) setImmediate(turn)
   }
@@ -235,45 +238,19 @@ async function hold() {
   await worker.terminate()
   await admin.close()
   await broker.close({ timeoutMs: 1 })
-  rmSync(folder, { recursive: true })
-}
-
-/** Time of this thread in microseconds: its CPU time from Node 24 on. */
-function threadMicroseconds() {
-  if (process.threadCpuUsage === undefined) return performance.now() * 1_000
-  const { user, system } = process.threadCpuUsage()
-  return user + system
 }
 
 /** A broker with 50 pairs without sockets; `publish` sends a batch of QoS 1 from each. */
 function pairsWithoutSockets(isApi) {
   const broker = createBroker({ limits: { connectionsPerAddressMax: 1_000 } })
-  const host = { version: 'bench', login: async () => null, anonymousRole: () => 'viewer', log: () => undefined }
   const admin = isApi ? createAdmin(broker, { host }) : null
   const batch = 64
   const publishers = Array.from({ length: 50 }, (_, index) => {
-    const attach = (clientId) => {
-      const handler = broker.attach(silentTransport(index, () => setImmediate(() => handler.onClose(null))))
-      handler.onData(encode(new Connect({ clientId, cleanStart: true, keepAliveSeconds: 0, protocolVersion: 4 }), 4))
-      return handler
-    }
-    const subscriber = attach(`s${index}`)
+    const subscriber = attached(broker, index, `s${index}`, 4)
     const topic = `bench/${index}`
-    subscriber.onData(
-      Buffer.concat([
-        Buffer.from([0x82, 5 + topic.length, 0, 1, 0, topic.length]),
-        Buffer.from(topic),
-        Buffer.from([1]),
-      ]),
-    )
-    const publisher = attach(`p${index}`)
-    const packet = (id) =>
-      Buffer.concat([
-        Buffer.from([0x32, 4 + topic.length + 16, 0, topic.length]),
-        Buffer.from(topic),
-        Buffer.from([id >> 8, id & 255]),
-        Buffer.alloc(16),
-      ])
+    subscriber.onData(encode(new Subscribe(1, [{ topicFilter: topic, qos: 1 }]), 4))
+    const publisher = attached(broker, index, `p${index}`, 4)
+    const packet = (packetId) => encode(Publish.of({ topic, payload: Buffer.alloc(16), qos: 1, packetId }), 4)
     const chunk = Buffer.concat(Array.from({ length: batch }, (_, id) => packet(id + 1)))
     let next = 1
     const acknowledge = () => {
@@ -362,17 +339,17 @@ async function flood() {
   for (let round = 0; round < rounds; round++) {
     for (const isFlooded of [false, true]) {
       const { port, broker } = await started(true)
-      const argv = [
-        ...[compiledGenerator(), '--port', String(port), '--broker-pid', String(broker.pid), '--json'],
-        ...['--scenario', 'pairs', '--pubs', '100', '--subs', '100', '--rate', '5000'],
-        ...['--warmup', '4', '--duration', String(seconds)],
-      ]
       const worker = isFlooded
         ? new Worker(FLOODING, { eval: true, workerData: { port: port + 1, perSecond, sockets: 50 } })
         : null
       const before = cpuMicroseconds(broker.pid)
-      const result = await runGenerator(argv, values['load-cpu'], (seconds + 60) * 1_000)
-      const cpu = (cpuMicroseconds(broker.pid) - before) / ((seconds + 4) * 1e6)
+      const result = await load(
+        port,
+        broker,
+        '--scenario pairs --pubs 100 --subs 100 --rate 5000',
+        FLOOD_WARMUP_SECONDS,
+      )
+      const cpu = (cpuMicroseconds(broker.pid) - before) / ((seconds + FLOOD_WARMUP_SECONDS) * 1e6)
       if (worker !== null) {
         const said = new Promise((resolve) => worker.once('message', resolve))
         worker.postMessage('end')

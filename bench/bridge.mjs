@@ -14,7 +14,7 @@ import { Connect, Decoder, encode, PacketType, Publish, Pubrel, Subscribe } from
 import { contestantsOf } from './lib/contestants.mjs'
 import { optionsFrom } from './lib/options.mjs'
 import { BenchError, cpuMicroseconds, has, startBroker, stopAll } from './lib/processes.mjs'
-import { aligned } from './lib/results.mjs'
+import { aligned, median } from './lib/results.mjs'
 
 const usage = `npm run bench:bridge -- [options]
 
@@ -200,8 +200,6 @@ async function measure(contestant, qos) {
     await far.stop()
   }
 }
-
-const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1]
 
 async function main() {
   if (has('taskset')) spawnSync('taskset', ['-pc', OWN_CPU, String(process.pid)], { stdio: 'ignore' })

@@ -16,6 +16,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '@recado/client/testing'
 import { optionsFrom } from './lib/options.mjs'
+import { median } from './lib/results.mjs'
 
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url))
 const usage = `npm run bench:client -- [options]
@@ -110,7 +111,6 @@ async function measure(port, client, direction, qos, messages) {
   return JSON.parse(out)
 }
 
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
 const rate = ({ messages, seconds }) => messages / seconds
 const cpu = ({ messages, cpuSeconds }) => (cpuSeconds / messages) * 1e6
 

@@ -11,7 +11,7 @@ import { Connect, Decoder, encode } from '@recado/protocol'
 import { contestantsOf } from './lib/contestants.mjs'
 import { optionsFrom } from './lib/options.mjs'
 import { BenchError, cpuMicroseconds, startBroker, stopAll } from './lib/processes.mjs'
-import { aligned } from './lib/results.mjs'
+import { aligned, median } from './lib/results.mjs'
 
 const usage = `npm run bench:connects -- [options]
 
@@ -87,8 +87,6 @@ async function measure(broker, port, kind, options) {
     cpu: (cpuMicroseconds(broker.pid) - cpuBefore) / count,
   }
 }
-
-const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1]
 
 async function main() {
   const contestants = contestantsOf({ only: ['recado'], nodes: [], brokers: [] })

@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url'
 import { compiledGenerator } from './lib/generator.mjs'
 import { optionsFrom } from './lib/options.mjs'
 import { BenchError, canRealTime, findProgram, realTime, runGenerator, startBroker, stopAll } from './lib/processes.mjs'
+import { median } from './lib/results.mjs'
 
 const path = (relative) => fileURLToPath(new URL(relative, import.meta.url))
 const RECADO = path('../packages/recado/bin/recado.js')
@@ -113,7 +114,6 @@ async function round(contestant, port, isFlooded) {
   }
 }
 
-const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)]
 const each = (list) => list.map(({ messages }) => (messages.lat_p99_us / 1_000).toFixed(2)).join(' ')
 const shown = (microseconds) => `${(microseconds / 1_000).toFixed(2)} ms`
 

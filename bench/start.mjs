@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { median } from './lib/results.mjs'
 
 const root = join(import.meta.dirname, '..')
 const programOf = (folder) => {
@@ -132,8 +133,6 @@ async function measure({ name, command, env }, publishers) {
   await new Promise((ended) => (isLate(child) ? ended() : child.on('exit', ended)))
   return { result, runs }
 }
-
-const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]
 
 const all = brokers()
 const publishers = all.map(({ name, command, env }) =>

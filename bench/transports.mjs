@@ -20,6 +20,7 @@ import { clientFrame, upgradeRequest } from '../packages/broker/dist/testing/web
 import { Connect, encode, Publish, Subscribe } from '../packages/protocol/dist/mod.js'
 import { optionsFrom } from './lib/options.mjs'
 import { BenchError, findProgram } from './lib/processes.mjs'
+import { median } from './lib/results.mjs'
 
 const RECADO = fileURLToPath(new URL('../packages/recado/bin/recado.js', import.meta.url))
 const TRANSPORTS = ['tcp', 'tls', 'ws']
@@ -47,8 +48,6 @@ const { values: options } = optionsFrom(
 
 const authority = new TestAuthority('bench')
 const server = authority.issue('localhost', { altNames: ['127.0.0.1'] })
-
-const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1]
 
 function cpuSeconds(pid) {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1].split(' ')
