@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path'
 import type { BackupState, PasswordOutcome } from '@recado/admin'
 import type { HashKind } from '@recado/broker'
 import { ToolError } from '../command-table.ts'
+import { userOf } from '../password-line.ts'
 import { programFolder } from '../version.ts'
 
 const program = join(programFolder, 'bin', 'recado.js')
@@ -72,15 +73,10 @@ const kinds: readonly (readonly [string, HashKind])[] = [
  */
 export async function setPasswordIn(path: string, username: string, password: string): Promise<PasswordOutcome> {
   if (/[\r\n\0]/.test(password)) throw new ToolError('a password may not have line feeds and U+0000')
-  const line = (await readFile(path, 'utf8')).split('\n').findLast((each) => nameOf(each) === username)
+  const line = (await readFile(path, 'utf8')).split('\n').findLast((each) => userOf(each) === username)
   if (line === undefined) return 'no-user'
   const hash = line.slice(line.indexOf(':') + 1)
   const kind = kinds.find(([beginning]) => hash.startsWith(beginning))?.[1] ?? 'sha512-pbkdf2'
   await run(['passwd', '-H', kind, '--', path, username], `${password}\n`, null)
   return 'done'
-}
-
-function nameOf(line: string): string | null {
-  const colon = line.indexOf(':')
-  return line.startsWith('#') || colon <= 0 ? null : line.slice(0, colon).trim()
 }

@@ -10,6 +10,8 @@ import { wholeNumber } from './whole-number.ts'
 /** Bytes of the largest payload: the API takes bodies of 1 MiB, and the payload is in it in base64. */
 const PAYLOAD_BYTES_MAX = 750_000
 const EXPIRY_SECONDS_MAX = 4_294_967_295
+/** Reason Codes from this one on are failures. */
+const FAILURE = 0x80
 
 export const messageRows: readonly OptionRow[] = [
   { names: ['-m', '--message'], value: 'TEXT', help: 'payload' },
@@ -59,8 +61,9 @@ async function bytesFrom(file: string | undefined, io: Io): Promise<Buffer> {
   return Buffer.concat(chunks)
 }
 
-/** Tells why a message that was published by the API was refused, and where more is to be had. */
-export function refusalText(reasonCode: number): string {
+/** Tells why a message that was published by the API was refused, and where more is to be had; null when it was not. */
+export function refusalText(reasonCode: number): string | null {
+  if (reasonCode < FAILURE) return null
   const code = `0x${reasonCode.toString(16)} ${reasonText(reasonCode)}`
   return `refused with ${code}; recado why -t TOPIC says what was in its way`
 }

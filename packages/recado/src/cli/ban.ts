@@ -4,12 +4,12 @@
  *
  * Called by `main.ts`. Bans that a configuration or too many connections have made are not listed here.
  */
-import { type Command, helpRow, isGiven, type ParsedCommand, ToolError } from '../command-table.ts'
+import { type Command, helpRow, type ParsedCommand, ToolError } from '../command-table.ts'
 import type { Io } from '../io.ts'
 import { ApiClient, apiRows, changeNotes, segment } from './api-client.ts'
 import { counted } from './progress.ts'
 import { durationText } from './status.ts'
-import { jsonRow, report, runTool } from './store-folder.ts'
+import { jsonRow, printsJson, report, runTool } from './store-folder.ts'
 import { safeLine } from './terminal.ts'
 import { tableText } from './text-table.ts'
 import { wholeNumber } from './whole-number.ts'
@@ -96,10 +96,7 @@ function mustBeBan([kind, name, surplus]: readonly string[]): [kind: string, nam
 
 async function list(parsed: ParsedCommand, io: Io): Promise<number> {
   const { items } = await new ApiClient(parsed, process.env).get<{ items: readonly Ban[] }>('/api/v1/bans')
-  if (isGiven(parsed, '--json')) {
-    io.stdout.write(`${JSON.stringify(items)}\n`)
-    return 0
-  }
+  if (printsJson(parsed, io, items)) return 0
   if (items.length === 0) io.stderr.write('There are no bans.\n')
   const nowMs = Date.now()
   const rows = items.map(({ kind, name, untilMs, by }) => [

@@ -9,7 +9,7 @@ import type { Io } from '../io.ts'
 import { ApiClient, apiNotes, apiRows, segment } from './api-client.ts'
 import { byteText, grouped } from './progress.ts'
 import { durationText } from './status.ts'
-import { jsonRow, runTool } from './store-folder.ts'
+import { jsonRow, printsJson, runTool } from './store-folder.ts'
 import { safeLine } from './terminal.ts'
 import { tableText } from './text-table.ts'
 import { rateText } from './topic-tree.ts'
@@ -127,10 +127,7 @@ async function list(api: ApiClient, parsed: ParsedCommand, io: Io): Promise<numb
     isCongested: isGiven(parsed, '--congested') ? 'true' : undefined,
     limit: String(wholeNumber(parsed, '--limit', LIMIT_DEFAULT, 1, LIMIT_MAX)),
   })
-  if (isGiven(parsed, '--json')) {
-    io.stdout.write(`${JSON.stringify(page)}\n`)
-    return 0
-  }
+  if (printsJson(parsed, io, page)) return 0
   const head = ['CLIENT', 'USER', 'IN/S', 'OUT/S', 'QUEUE', 'FLIGHT', 'DROPS', 'SUBS', 'ADDRESS', 'LISTENER']
   const rows = page.items.map(({ clientId, username, rates, session, remoteAddress, listener, isCongested }) => [
     `${safeLine(clientId)}${isCongested ? ' (slow)' : ''}`,
@@ -152,10 +149,7 @@ async function list(api: ApiClient, parsed: ParsedCommand, io: Io): Promise<numb
 
 async function show(api: ApiClient, clientId: string, parsed: ParsedCommand, io: Io): Promise<number> {
   const client = await api.get<ClientRow>(`/api/v1/clients/${segment(clientId)}`)
-  if (isGiven(parsed, '--json')) {
-    io.stdout.write(`${JSON.stringify(client)}\n`)
-    return 0
-  }
+  if (printsJson(parsed, io, client)) return 0
   for (const [label, value] of factsOf(client, Date.now())) io.stdout.write(`${`${label}:`.padEnd(16)}${value}\n`)
   return 0
 }

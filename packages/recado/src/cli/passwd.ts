@@ -33,6 +33,7 @@ import {
   valueIn,
 } from '../command-table.ts'
 import type { Io } from '../io.ts'
+import { userOf } from '../password-line.ts'
 import { asMosquitto } from './connection-options.ts'
 import { whileLocked } from './file-lock.ts'
 import { helpExitCode, type Manner, type MosquittoVersion, mannerOf } from './manner.ts'
@@ -285,11 +286,6 @@ function checkFolder(file: string): void {
 
 const linesOf = (text: string): string[] => (text === '' ? [] : text.replace(/\n$/, '').split('\n'))
 
-const nameOf = (line: string): string | null => {
-  const colon = line.indexOf(':')
-  return line.startsWith('#') || colon <= 0 ? null : line.slice(0, colon).trim()
-}
-
 interface Changed {
   readonly text: string
   /** Text for the user. */
@@ -305,7 +301,7 @@ async function changeFor(
   const { mode, username, kind, iterations, file } = task
   const hashOf = (password: string): Promise<string> => passwordHash(kind, bytesOf(password), iterations)
   if (mode === 'upgrade') return (lines) => upgraded(lines, hashOf)
-  const isMeant = (line: string): boolean => nameOf(line) === username
+  const isMeant = (line: string): boolean => userOf(line) === username
   if (mode === 'delete') {
     return (lines) => {
       const left = lines.filter((line) => !isMeant(line))
@@ -335,7 +331,7 @@ async function changeFor(
  */
 function joined(lines: readonly string[]): string {
   const isNeeded =
-    lines.some((line) => nameOf(line) !== null && line.includes(':$scram-sha-256$')) &&
+    lines.some((line) => userOf(line) !== null && line.includes(':$scram-sha-256$')) &&
     !lines.some((line) => line.startsWith(SCRAM_SECRET))
   const all = isNeeded ? [...lines, `${SCRAM_SECRET}${randomBytes(32).toString('base64')}`] : lines
   return all.map((line) => `${line}\n`).join('')
@@ -345,7 +341,7 @@ async function upgraded(lines: readonly string[], hashOf: (password: string) => 
   let count = 0
   const result: string[] = []
   for (const [index, line] of lines.entries()) {
-    const username = nameOf(line)
+    const username = userOf(line)
     if (username === null) {
       if (line.trim() !== '' && !line.startsWith('#')) throw new ToolError(`line ${index + 1} is not NAME:PASSWORD`)
       result.push(line)

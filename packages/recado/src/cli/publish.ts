@@ -12,7 +12,6 @@ import { jsonRow, report, runTool } from './store-folder.ts'
 import { safeLine } from './terminal.ts'
 
 const NO_SUBSCRIBERS = 0x10
-const FAILURE = 0x80
 
 export const command: Command = {
   name: 'publish',
@@ -51,13 +50,9 @@ export function runPublish(argv: readonly string[], io: Io): Promise<number> {
       '/api/v1/publish',
       { body },
     )
-    const text =
-      reasonCode >= FAILURE
-        ? refusalText(reasonCode)
-        : reasonCode === NO_SUBSCRIBERS
-          ? 'published; nobody subscribes to it'
-          : 'published'
-    report(parsed, io, { topic, reasonCode }, text)
-    return reasonCode >= FAILURE ? 1 : 0
+    const refusal = refusalText(reasonCode)
+    const done = reasonCode === NO_SUBSCRIBERS ? 'published; nobody subscribes to it' : 'published'
+    report(parsed, io, { topic, reasonCode }, refusal ?? done)
+    return refusal === null ? 0 : 1
   })
 }

@@ -9,7 +9,7 @@ import type { Io } from '../io.ts'
 import { ApiClient, apiRows, changeNotes } from './api-client.ts'
 import { messageFrom, messageRows, refusalText } from './api-message.ts'
 import { counted } from './progress.ts'
-import { jsonRow, report, runTool } from './store-folder.ts'
+import { jsonRow, printsJson, report, runTool } from './store-folder.ts'
 import { isTerminal, safeLine } from './terminal.ts'
 import { tableText } from './text-table.ts'
 import { wholeNumber } from './whole-number.ts'
@@ -107,10 +107,7 @@ async function list(filter: string | undefined, parsed: ParsedCommand, io: Io): 
     '/api/v1/retained',
     { topicFilter: filter ?? '#', limit, payloadBytes: isGiven(parsed, '--json') ? undefined : String(SHOWN_BYTES) },
   )
-  if (isGiven(parsed, '--json')) {
-    io.stdout.write(`${JSON.stringify(page)}\n`)
-    return 0
-  }
+  if (printsJson(parsed, io, page)) return 0
   const rows = page.items.map(({ topic, qos, payload }) => [
     safeLine(topic),
     String(qos),
@@ -126,10 +123,7 @@ async function list(filter: string | undefined, parsed: ParsedCommand, io: Io): 
 async function get(topic: string, parsed: ParsedCommand, io: Io): Promise<number> {
   const parameters = { topic, payloadBytes: String(PAYLOAD_BYTES_MAX) }
   const message = await new ApiClient(parsed, process.env).get<Shown>('/api/v1/retained/message', parameters)
-  if (isGiven(parsed, '--json')) {
-    io.stdout.write(`${JSON.stringify(message)}\n`)
-    return 0
-  }
+  if (printsJson(parsed, io, message)) return 0
   const { payload } = message
   if (isTerminal(io.stdout))
     io.stdout.write(`${safeLine(payload.text ?? `${payload.bytes} bytes, in base64: ${payload.base64}`)}\n`)
@@ -148,9 +142,9 @@ async function set(topic: string, parsed: ParsedCommand, io: Io): Promise<number
     '/api/v1/retained/message',
     { parameters: { topic }, body },
   )
-  const isRefused = reasonCode >= 0x80
-  report(parsed, io, { topic, reasonCode }, isRefused ? refusalText(reasonCode) : 'set')
-  return isRefused ? 1 : 0
+  const refusal = refusalText(reasonCode)
+  report(parsed, io, { topic, reasonCode }, refusal ?? 'set')
+  return refusal === null ? 0 : 1
 }
 
 async function remove(topicFilter: string, parsed: ParsedCommand, io: Io): Promise<number> {

@@ -62,10 +62,16 @@ export function dataFolderOf(parsed: ParsedCommand, operand?: string): string {
 /** Option for programs that read the result. */
 export const jsonRow: OptionRow = { names: ['--json'], help: 'prints the result as one JSON object on stdout' }
 
+/** Prints a result for programs where `--json` asks for it. Returns whether it does. */
+export function printsJson(parsed: ParsedCommand, io: Pick<Io, 'stdout'>, result: object): boolean {
+  const isAsked = isGiven(parsed, '--json')
+  if (isAsked) io.stdout.write(`${JSON.stringify(result)}\n`)
+  return isAsked
+}
+
 /** Reports the result of a tool: a line for people on stderr, or with `--json` an object on stdout. */
 export function report(parsed: ParsedCommand, io: Pick<Io, 'stdout' | 'stderr'>, result: object, line: string): void {
-  if (isGiven(parsed, '--json')) io.stdout.write(`${JSON.stringify(result)}\n`)
-  else io.stderr.write(`${line}\n`)
+  if (!printsJson(parsed, io, result)) io.stderr.write(`${line}\n`)
 }
 
 /**

@@ -16,7 +16,7 @@ import { tokenFileOf } from '../admin/token-file.ts'
 import { type Command, helpRow, isGiven, type ParsedCommand, ToolError, valueIn } from '../command-table.ts'
 import { loadConfig } from '../config/config.ts'
 import type { Io } from '../io.ts'
-import { folderRows, jsonRow, runTool } from './store-folder.ts'
+import { folderRows, jsonRow, printsJson, report, runTool } from './store-folder.ts'
 
 const DAY_MS = 86_400_000
 
@@ -111,20 +111,15 @@ function create(file: TokenFile, name: string, parsed: ParsedCommand, io: Io): n
   }
   const expiresAtMs = isGiven(parsed, '--for-ever') ? null : Date.now() + days * DAY_MS
   const made = file.create({ name, role, expiresAtMs, createdBy: 'recado token' })
-  if (isGiven(parsed, '--json')) io.stdout.write(`${JSON.stringify({ ...made.token, text: made.text })}\n`)
-  else {
-    io.stdout.write(`${made.text}\n`)
-    io.stderr.write(`${endOf(made.token)}, role ${role}, in ${file.path}. Keep it: it is not shown again.\n`)
-  }
+  if (printsJson(parsed, io, { ...made.token, text: made.text })) return 0
+  io.stdout.write(`${made.text}\n`)
+  io.stderr.write(`${endOf(made.token)}, role ${role}, in ${file.path}. Keep it: it is not shown again.\n`)
   return 0
 }
 
 function list(file: TokenFile, parsed: ParsedCommand, io: Io): number {
   const tokens = file.list()
-  if (isGiven(parsed, '--json')) {
-    io.stdout.write(`${JSON.stringify(tokens)}\n`)
-    return 0
-  }
+  if (printsJson(parsed, io, tokens)) return 0
   if (tokens.length === 0) io.stderr.write(`There are no tokens in ${file.path}.\n`)
   for (const token of tokens) {
     io.stdout.write(`${token.id}  ${token.role.padEnd(8)}  ${endOf(token).padEnd(32)}  ${token.name}\n`)
@@ -135,8 +130,7 @@ function list(file: TokenFile, parsed: ParsedCommand, io: Io): number {
 function revoke(file: TokenFile, id: string, parsed: ParsedCommand, io: Io): number {
   const revoked = file.revoke(id)
   if (revoked === null) throw new ToolError(`there is no token ${id} in ${file.path}: "recado token list" shows them`)
-  if (isGiven(parsed, '--json')) io.stdout.write(`${JSON.stringify(revoked)}\n`)
-  else io.stderr.write(`The token ${id} (${revoked.name}) is revoked.\n`)
+  report(parsed, io, revoked, `The token ${id} (${revoked.name}) is revoked.`)
   return 0
 }
 
