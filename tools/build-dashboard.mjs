@@ -8,6 +8,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, join } from 'node:path'
+import { foreignPackages, licensed } from './lib/foreign-code.mjs'
 import { root } from './lib/workspace.mjs'
 
 const dashboard = join(root, 'packages', 'admin', 'dashboard')
@@ -97,19 +98,12 @@ export function buildDashboard(folder = dashboardFolder) {
 
 /** Licences of all packages that something of is in the bundle. */
 function licensesOf({ inputs }) {
-  const names = new Set()
-  for (const path of Object.keys(inputs)) {
-    const match = /node_modules\/((?:@[^/]+\/)?[^/]+)\/(?!.*node_modules)/.exec(path)
-    if (match !== null) names.add(match[1])
-  }
-  return [...names]
-    .sort()
-    .map((name) => {
-      const folder = join(root, 'node_modules', name)
-      const file = readdirSync(folder).find((each) => /^licen[cs]e/i.test(each))
-      if (file === undefined) throw new Error(`${name}, which is in the dashboard, has no file with its licence`)
-      const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
-      return `${name} ${version}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`
+  return foreignPackages(inputs)
+    .map((folder) => {
+      const { manifest, licenseText } = licensed(folder)
+      const { name, version } = manifest
+      if (licenseText === null) throw new Error(`${name}, which is in the dashboard, has no file with its licence`)
+      return `${name} ${version}\n\n${licenseText.trim()}\n`
     })
     .join('\n\n')
 }

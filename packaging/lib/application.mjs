@@ -11,7 +11,8 @@
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { build } from 'esbuild'
-import { bundledPackages, bundleFolder, ensureBundle, packageOf, unused } from '../../tools/lib/bundle.mjs'
+import { bundledPackages, bundleFolder, ensureBundle, unused } from '../../tools/lib/bundle.mjs'
+import { licensed, packageOf } from '../../tools/lib/foreign-code.mjs'
 import { root, ToolError } from '../../tools/lib/workspace.mjs'
 import { publishedManifest } from '../../tools/pack.mjs'
 import { architectures } from './architectures.mjs'
@@ -114,14 +115,13 @@ export async function assembleApplication(folder, architecture, interpreter) {
 }
 
 function part(folder, entry) {
-  const manifest = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
-  const text = readdirSync(join(root, folder)).find((name) => /^(?:LICEN[CS]E|COPYING)/i.test(name))
+  const { manifest, licenseText } = licensed(folder)
   return {
     name: manifest.name,
     version: entry.version,
     license: entry.license ?? manifest.license,
     integrity: entry.integrity ?? null,
-    licenseText: text === undefined ? null : readFileSync(join(root, folder, text), 'utf8'),
+    licenseText,
     file: basename(folder),
   }
 }

@@ -9,9 +9,10 @@
  *
  * The dashboard, which the broker serves, is in it too. Invariant: everything is in it but the modules of `outside`, which are installed beside it.
  */
-import { cpSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { dashboardFolder, ensureDashboard } from '../build-dashboard.mjs'
+import { foreignPackages, licensed } from './foreign-code.mjs'
 import { published, root } from './workspace.mjs'
 
 /** Modules that are loaded from `node_modules`: they have binaries, or are loaded by a name that only Node follows. */
@@ -35,12 +36,6 @@ const built = [
 
 const timeOf = (path) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
 const isCurrent = () => built.every((path) => timeOf(path) <= timeOf(join(bundleFolder, 'main.js')))
-
-/** `node_modules/a/node_modules/@b/c/d.js` as package `node_modules/a/node_modules/@b/c` and file `d.js`. */
-export function packageOf(path) {
-  const [, folder, file] = /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\/(.*)$/.exec(path)
-  return { folder, file }
-}
 
 /** Divides the program into files at its dynamic imports. */
 async function divided(esbuild) {
@@ -95,24 +90,12 @@ function asCommonJs(esbuild, { path, text }) {
   return { code: `${code}//# sourceMappingURL=${basename(path)}.map\n`, map }
 }
 
-/** Folders of the packages of others whose files are in the bundle. */
-const foreign = (inputs) =>
-  [
-    ...new Set(
-      Object.keys(inputs)
-        .filter((path) => path.includes('node_modules/'))
-        .map((path) => packageOf(path).folder),
-    ),
-  ].sort()
-
 /** Licences of what others wrote, in their words: a copy of their code has to bring them along. */
 function notices(folders) {
   const text = folders.map((folder) => {
-    const { name, version, license } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))
-    const file = readdirSync(join(root, folder)).find((each) => /^(?:LICEN[CS]E|COPYING)/i.test(each))
-    const words =
-      file === undefined ? `(${license}, as its package.json says)` : readFileSync(join(root, folder, file), 'utf8')
-    return `${name} ${version}\n\n${words.trim()}\n`
+    const { manifest, licenseText } = licensed(folder)
+    const words = licenseText ?? `(${manifest.license}, as its package.json says)`
+    return `${manifest.name} ${manifest.version}\n\n${words.trim()}\n`
   })
   return `The files of this folder contain code of these packages.\n\n${text.join(`\n${'-'.repeat(72)}\n\n`)}`
 }
@@ -122,7 +105,7 @@ export async function bundledPackages() {
   const { inputs } = await divided(await import('esbuild'))
   const licences = readFileSync(join(dashboardFolder, 'licenses.txt'), 'utf8')
   const ofDashboard = [...licences.matchAll(/^((?:@[^/\s]+\/)?[^/\s]+) \d+\.\d+\.\d+\S*$/gm)]
-  return [...new Set([...foreign(inputs), ...ofDashboard.map(([, name]) => `node_modules/${name}`)])].sort()
+  return [...new Set([...foreignPackages(inputs), ...ofDashboard.map(([, name]) => `node_modules/${name}`)])].sort()
 }
 
 /** Files, and modules of Node, that are loaded with a file of the packages, without its dynamic imports. */
@@ -157,7 +140,7 @@ export async function makeBundle(folder) {
     // The server of the HTTP API has it beside its own file.
     cpSync(dashboardFolder, join(part, 'dashboard'), { recursive: true })
     writeFileSync(join(part, 'package.json'), '{ "type": "commonjs" }\n')
-    writeFileSync(join(part, 'THIRD-PARTY.txt'), notices(foreign(inputs)))
+    writeFileSync(join(part, 'THIRD-PARTY.txt'), notices(foreignPackages(inputs)))
     // A program that begins meanwhile finds a whole bundle, or none.
     rmSync(folder, { recursive: true, force: true })
     renameSync(part, folder)
