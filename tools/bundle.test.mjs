@@ -17,7 +17,6 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { bundleFolder, ensureBundle, startNeeds } from './lib/bundle.mjs'
 import { root } from './lib/workspace.mjs'
 
@@ -98,7 +97,7 @@ test('a checkout runs its bundle when it is not older than the compiled code, el
 })
 
 test('the bundle in the checkout is what bin/recado.js runs', () => {
-  const script = fileURLToPath(new URL('../packages/recado/bin/recado.js', import.meta.url))
+  const script = join(root, 'packages', 'recado', 'bin', 'recado.js')
   const { stdout } = spawnSync(
     process.execPath,
     [

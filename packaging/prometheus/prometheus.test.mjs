@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { before, test } from 'node:test'
 import { createAdmin } from '@recado/admin'
 import { createBroker, http } from '@recado/broker'
+import { connect } from '@recado/client'
 import { skipWithout } from '@recado/testkit'
 import { root } from '../../tools/lib/workspace.mjs'
 
@@ -37,7 +38,6 @@ before(async () => {
   const admin = createAdmin(broker, { host })
   const { port } = await broker.listen({ port: 0, protocol: http(admin.handler, admin.serverOptions) })
   const mqtt = await broker.listen({ port: 0 })
-  const { connect } = await import('@recado/client')
   const client = await connect(`mqtt://127.0.0.1:${mqtt.port}`)
   text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
   await client.close()
