@@ -40,7 +40,7 @@ export class ApiError extends Error {
 export type Query = Readonly<Record<string, string | number | boolean | null | undefined>>
 
 /** Path with a query; what is empty is left out. */
-export function withQuery(path: string, query: Query = {}): string {
+function withQuery(path: string, query: Query = {}): string {
   const search = new URLSearchParams()
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined && value !== null && value !== '') search.set(name, String(value))
@@ -100,6 +100,20 @@ async function detailOf(response: Response): Promise<string> {
 export async function ask<Answer>(path: string, query?: Query, options: RequestOptions = {}): Promise<Answer> {
   const response = await send('GET', path, { ...options, query })
   return (await response.json()) as Answer
+}
+
+/** Asks as `ask` does; resolves with null where the broker has no such thing (404). */
+export async function askOrNull<Answer>(
+  path: string,
+  query?: Query,
+  options: RequestOptions = {},
+): Promise<Answer | null> {
+  try {
+    return await ask<Answer>(path, query, options)
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return null
+    throw error
+  }
 }
 
 /** Sends a change; resolves with its answer, or with undefined where there is none. */

@@ -34,12 +34,15 @@ export function base64Of(bytes: Uint8Array): string {
   return btoa(binary)
 }
 
+/** Returns a byte as two hexadecimal digits. */
+const hexOf = (byte: number): string => byte.toString(16).padStart(2, '0')
+
 /** Offset, hexadecimal and printable characters of each 16 bytes. */
 export function hex(bytes: Uint8Array): string {
   const lines: string[] = []
   for (let at = 0; at < bytes.length; at += LINE_BYTES) {
     const line = bytes.subarray(at, at + LINE_BYTES)
-    const codes = Array.from(line, (byte) => byte.toString(16).padStart(2, '0')).join(' ')
+    const codes = Array.from(line, hexOf).join(' ')
     const shown = Array.from(line, (byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.')).join('')
     lines.push(`${at.toString(16).padStart(6, '0')}  ${codes.padEnd(LINE_BYTES * 3 - 1)}  ${shown}`)
   }
@@ -78,7 +81,7 @@ function plain(value: unknown): string {
   return JSON.stringify(
     value,
     (_key, each: unknown) => {
-      if (each instanceof Uint8Array) return `h'${Array.from(each, (b) => b.toString(16).padStart(2, '0')).join('')}'`
+      if (each instanceof Uint8Array) return `h'${Array.from(each, hexOf).join('')}'`
       if (typeof each === 'bigint') return each.toString()
       if (each instanceof Map) return Object.fromEntries([...each].map(([name, of]) => [String(name), of]))
       return each
@@ -125,5 +128,5 @@ export function preview({ text, base64, bytes }: Bytes, length = 160): string {
   if (bytes === 0) return ''
   if (text !== null && isPrintable(text)) return text.slice(0, length).replace(/\s+/g, ' ')
   const shown = bytesOf(base64).subarray(0, Math.floor(length / 3))
-  return Array.from(shown, (byte) => byte.toString(16).padStart(2, '0')).join(' ')
+  return Array.from(shown, hexOf).join(' ')
 }

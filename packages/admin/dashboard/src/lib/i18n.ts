@@ -23,4 +23,10 @@ export function maybe(key: string, values: Values = {}): string | undefined {
   return Object.hasOwn(en, key) ? t(key as Key, values) : undefined
 }
 
+/** Returns the words for a reason why a message is dropped; its code where there are none. */
+export const reasonName = (reason: string): string => maybe(`reason.${reason}`) ?? reason
+
+/** Returns the words for a verdict on what becomes of a message; its code where there are none. */
+export const verdictName = (verdict: string): string => maybe(`verdict.${verdict}`) ?? verdict
+
 export type { Values } from './fill.ts'

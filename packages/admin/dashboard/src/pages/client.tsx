@@ -3,10 +3,10 @@
  * what an operator may do to it.
  */
 import { useSignal } from '@preact/signals'
-import { ApiError, ask, change, may } from '../lib/api.ts'
+import { ask, askOrNull, change, may } from '../lib/api.ts'
 import { preview } from '../lib/decode.ts'
 import { bytes, duration, number, short } from '../lib/format.ts'
-import { maybe, t } from '../lib/i18n.ts'
+import { reasonName, t } from '../lib/i18n.ts'
 import { type Polled, usePoll } from '../lib/poll.ts'
 import { go, queryOf } from '../lib/router.ts'
 import type { Client, ConnectionError, Drop, Drops, Message, Page, SessionView, Subscription } from '../lib/types.ts'
@@ -25,16 +25,6 @@ interface Queued {
 interface InFlight extends Queued {
   readonly packetId: number
   readonly waitsFor: string
-}
-
-/** Answer, or null where there is no such thing. */
-async function orNull<Answer>(asked: Promise<Answer>): Promise<Answer | null> {
-  try {
-    return await asked
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return null
-    throw error
-  }
 }
 
 const versions: Readonly<Record<number, string>> = { 3: 'MQTT 3.1', 4: 'MQTT 3.1.1', 5: 'MQTT 5.0' }
@@ -253,10 +243,10 @@ const inFlightColumns = (): readonly Column<InFlight>[] => [
   ...(messageColumns() as readonly Column<InFlight>[]),
 ]
 
-export const dropColumns = (): readonly Column<Drop>[] => [
+const dropColumns = (): readonly Column<Drop>[] => [
   { key: 'time', label: t('time'), show: ({ atMs }) => <Time atMs={atMs} /> },
   { key: 'topic', label: t('topic'), show: ({ topic }) => <span class="mono break">{topic}</span> },
-  { key: 'reason', label: t('reason'), show: ({ reason }) => maybe(`reason.${reason}`) ?? reason },
+  { key: 'reason', label: t('reason'), show: ({ reason }) => reasonName(reason) },
   { key: 'qos', label: 'QoS', isNumber: true, importance: 3, show: ({ qos }) => qos },
 ]
 
@@ -283,10 +273,10 @@ function Messages({ clientId }: { clientId: string }) {
   const path = `/api/v1/sessions/${encodeURIComponent(clientId)}`
   const query = { first: 20, payloadBytes: 200 }
   const queue = usePoll(`queue ${clientId}`, EVERY_MS, (signal) =>
-    orNull(ask<{ items: Queued[] }>(`${path}/queue`, query, { signal })),
+    askOrNull<{ items: Queued[] }>(`${path}/queue`, query, { signal }),
   )
   const inFlight = usePoll(`inflight ${clientId}`, EVERY_MS, (signal) =>
-    orNull(ask<{ items: InFlight[] }>(`${path}/inflight`, query, { signal })),
+    askOrNull<{ items: InFlight[] }>(`${path}/inflight`, query, { signal }),
   )
   return (
     <div class="grid two">
@@ -319,8 +309,8 @@ export function ClientPage() {
     `client ${clientId}`,
     EVERY_MS,
     async (signal) => {
-      const session = await orNull(ask<SessionView>(`/api/v1/sessions/${path}`, {}, { signal }))
-      const client = session?.isConnected ? await orNull(ask<Client>(`/api/v1/clients/${path}`, {}, { signal })) : null
+      const session = await askOrNull<SessionView>(`/api/v1/sessions/${path}`, {}, { signal })
+      const client = session?.isConnected ? await askOrNull<Client>(`/api/v1/clients/${path}`, {}, { signal }) : null
       return { session, client }
     },
     { keep: false },

@@ -1,21 +1,17 @@
 /**
  * Clients and sessions: searched, filtered, sorted and paged by the broker; the page has one page of them at a time.
  */
-import { useSignal } from '@preact/signals'
-import { useEffect } from 'preact/hooks'
 import { ask } from '../lib/api.ts'
 import { bytes, number, short } from '../lib/format.ts'
 import { t } from '../lib/i18n.ts'
 import { usePoll } from '../lib/poll.ts'
 import { queryOf, setQuery } from '../lib/router.ts'
 import type { Client, Page, SessionView } from '../lib/types.ts'
-import { Icon } from '../ui/icon.tsx'
+import { Pager, useTyped } from '../ui/filters.tsx'
 import { Badge, Card, Check, ClientLink, Failure, Field, Loading, PageHead, Select, Time } from '../ui/parts.tsx'
 import { type Column, Table } from '../ui/table.tsx'
 
 const LIMIT = 100
-/** Pause after the last key before the broker is asked. */
-const TYPING_MS = 250
 
 const clientColumns = (): readonly Column<Client>[] => [
   {
@@ -152,42 +148,6 @@ const sessionColumns = (): readonly Column<SessionView>[] => [
     show: ({ droppedMessages }) => number(droppedMessages),
   },
 ]
-
-/** Text of a field that becomes part of the address when the reader pauses. */
-export function useTyped(name: string): [value: string, set: (value: string) => void] {
-  const inUrl = queryOf(name)
-  const typed = useSignal(inUrl)
-  const text = typed.value
-  useEffect(() => {
-    if (text === queryOf(name)) return undefined
-    const timer = setTimeout(() => setQuery({ [name]: text, cursor: null }), TYPING_MS)
-    return () => clearTimeout(timer)
-  }, [name, text])
-  return [
-    text,
-    (value) => {
-      typed.value = value
-    },
-  ]
-}
-
-/** Buttons for the next page and back to the first. */
-export function Pager({ next, shown }: { next: string | null; shown: number }) {
-  const isFirst = queryOf('cursor') === ''
-  if (next === null && isFirst) return <p class="table-foot muted">{t('shown', { n: shown })}</p>
-  return (
-    <div class="table-foot">
-      <button type="button" class="button small" disabled={isFirst} onClick={() => setQuery({ cursor: null })}>
-        {t('firstPage')}
-      </button>
-      <span class="muted">{t('shown', { n: shown })}</span>
-      <button type="button" class="button small" disabled={next === null} onClick={() => setQuery({ cursor: next })}>
-        {t('nextPage')}
-        <Icon name="right" />
-      </button>
-    </div>
-  )
-}
 
 export function ClientsPage() {
   const kind = queryOf('kind') === 'sessions' ? 'sessions' : 'clients'

@@ -8,10 +8,10 @@ import { usePoll } from '../lib/poll.ts'
 import { queryOf, setQuery } from '../lib/router.ts'
 import type { Configuration } from '../lib/types.ts'
 import { attempt, confirm, say } from '../ui/dialog.tsx'
+import { useTyped } from '../ui/filters.tsx'
 import { Icon } from '../ui/icon.tsx'
 import { Badge, Card, Check, Failure, Field, ForRole, Loading, PageHead, type Tone } from '../ui/parts.tsx'
 import { type Column, sorted, Table } from '../ui/table.tsx'
-import { useTyped } from './clients.tsx'
 
 type Setting = Configuration['settings'][number]
 

@@ -3,17 +3,15 @@
  */
 import { ask } from '../lib/api.ts'
 import { number } from '../lib/format.ts'
-import { maybe, t } from '../lib/i18n.ts'
+import { reasonName, t } from '../lib/i18n.ts'
 import { usePoll } from '../lib/poll.ts'
 import { queryOf, setQuery } from '../lib/router.ts'
 import type { Drop, Drops } from '../lib/types.ts'
+import { useTyped } from '../ui/filters.tsx'
 import { Badge, Card, ClientLink, Failure, Field, Loading, PageHead, Select, Time } from '../ui/parts.tsx'
 import { type Column, sorted, Table } from '../ui/table.tsx'
-import { useTyped } from './clients.tsx'
 
 const LIMIT = 1_000
-
-const nameOf = (reason: string): string => maybe(`reason.${reason}`) ?? reason
 
 const columns = (): readonly Column<Drop>[] => [
   {
@@ -56,8 +54,8 @@ const columns = (): readonly Column<Drop>[] => [
     key: 'reason',
     label: t('reason'),
     sort: 'reason',
-    valueIn: ({ reason }) => nameOf(reason),
-    show: ({ reason }) => nameOf(reason),
+    valueIn: ({ reason }) => reasonName(reason),
+    show: ({ reason }) => reasonName(reason),
   },
   { key: 'qos', label: 'QoS', isNumber: true, importance: 3, show: ({ qos }) => qos },
 ]
@@ -84,7 +82,7 @@ export function DropsPage() {
             value={reason}
             options={[
               ['', t('any')],
-              ...reasons.map(([name, count]) => [name, `${nameOf(name)} (${number(count)})`] as const),
+              ...reasons.map(([name, count]) => [name, `${reasonName(name)} (${number(count)})`] as const),
             ]}
             onValue={(next) => setQuery({ reason: next })}
           />

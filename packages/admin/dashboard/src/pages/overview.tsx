@@ -8,7 +8,7 @@ import { useRef } from 'preact/hooks'
 import { type Alert, alertsOf } from '../lib/alerts.ts'
 import { ask } from '../lib/api.ts'
 import { bytes, duration, milliseconds, number, short } from '../lib/format.ts'
-import { maybe, t } from '../lib/i18n.ts'
+import { reasonName, t } from '../lib/i18n.ts'
 import { between, quantile } from '../lib/latency.ts'
 import { usePoll } from '../lib/poll.ts'
 import { queryOf, setQuery } from '../lib/router.ts'
@@ -132,7 +132,7 @@ function Alerts({ alerts, isKnown }: { alerts: readonly Alert[]; isKnown: boolea
     <ul class="alerts" aria-label={t('overview.alerts')}>
       {alerts.map(({ level, key, values, href }) => {
         const reason = typeof values['reason'] === 'string' ? values['reason'] : ''
-        const text = t(key, { ...values, reason: maybe(`reason.${reason}`) ?? reason })
+        const text = t(key, { ...values, reason: reasonName(reason) })
         return (
           <li key={key + JSON.stringify(values)} class={`notice ${level}`}>
             <Icon name={level} />
@@ -146,7 +146,7 @@ function Alerts({ alerts, isKnown }: { alerts: readonly Alert[]; isKnown: boolea
   )
 }
 
-export const talkerColumns = (): readonly Column<Client>[] => [
+const talkerColumns = (): readonly Column<Client>[] => [
   { key: 'client', label: t('client'), show: ({ clientId }) => <ClientLink clientId={clientId} /> },
   {
     key: 'in',
@@ -179,7 +179,7 @@ function DropBars({ byReason }: { byReason: Readonly<Record<string, number>> | u
     <ul class="bars">
       {rows.slice(0, 6).map(([reason, count]) => (
         <li key={reason}>
-          <a href={`/drops?reason=${encodeURIComponent(reason)}`}>{maybe(`reason.${reason}`) ?? reason}</a>
+          <a href={`/drops?reason=${encodeURIComponent(reason)}`}>{reasonName(reason)}</a>
           <span class="tabular">{number(count)}</span>
           <span class="bar-track" aria-hidden="true">
             <span class="bar-fill" style={{ width: `${Math.max(2, (100 * count) / most)}%` }} />

@@ -5,7 +5,7 @@ import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { ApiError, ask, change } from '../lib/api.ts'
 import { base64Of, fromHex, json } from '../lib/decode.ts'
-import { maybe, t } from '../lib/i18n.ts'
+import { t, verdictName } from '../lib/i18n.ts'
 import { queryOf, setQuery } from '../lib/router.ts'
 import type { Recipient } from '../lib/types.ts'
 import { say } from '../ui/dialog.tsx'
@@ -205,7 +205,7 @@ export function PublishPage() {
                   <li key={`${clientId} ${topicFilter}`}>
                     <ClientLink clientId={clientId} /> <span class="mono muted break">{topicFilter}</span>{' '}
                     <Badge tone={verdict === 'gets' ? 'ok' : verdict === 'waits' ? 'neutral' : 'warning'}>
-                      {maybe(`verdict.${verdict}`) ?? verdict}
+                      {verdictName(verdict)}
                     </Badge>
                   </li>
                 ))}

@@ -7,9 +7,9 @@ import { t } from '../lib/i18n.ts'
 import { usePoll } from '../lib/poll.ts'
 import { queryOf } from '../lib/router.ts'
 import type { Page, SharedGroup } from '../lib/types.ts'
+import { Pager, useTyped } from '../ui/filters.tsx'
 import { Badge, Card, ClientLink, Empty, Failure, Field, Loading, PageHead } from '../ui/parts.tsx'
 import { type Column, Table } from '../ui/table.tsx'
-import { Pager, useTyped } from './clients.tsx'
 
 type Member = SharedGroup['clients'][number]
 

@@ -7,7 +7,7 @@
  */
 import { signal, useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
-import { ApiError, ask, change, may } from '../lib/api.ts'
+import { ApiError, ask, askOrNull, change, may } from '../lib/api.ts'
 import type { View } from '../lib/decode.ts'
 import { number, short } from '../lib/format.ts'
 import { maybe, t } from '../lib/i18n.ts'
@@ -183,14 +183,7 @@ function Retained({ topic }: { topic: string }) {
   const retained = usePoll(
     `retained ${topic}`,
     5_000,
-    async (signal) => {
-      try {
-        return await ask<Message>('/api/v1/retained/message', { topic }, { signal })
-      } catch (error) {
-        if (error instanceof ApiError && error.status === 404) return null
-        throw error
-      }
-    },
+    (signal) => askOrNull<Message>('/api/v1/retained/message', { topic }, { signal }),
     { keep: false },
   )
   // Another topic is another stream.

@@ -8,7 +8,7 @@ import { useEffect, useRef } from 'preact/hooks'
 import { ApiError } from '../lib/api.ts'
 import { bytesOf } from '../lib/decode.ts'
 import { bytes, exactTime, number } from '../lib/format.ts'
-import { maybe, t } from '../lib/i18n.ts'
+import { maybe, reasonName, t, verdictName } from '../lib/i18n.ts'
 import { queryOf, setQuery } from '../lib/router.ts'
 import { readStream } from '../lib/stream.ts'
 import type { TraceStep } from '../lib/types.ts'
@@ -71,7 +71,7 @@ function wordsOf(step: TraceStep): string {
     case 'acknowledged':
       return t('step.acknowledged', { packet: step.packet ?? '', code })
     case 'dropped':
-      return t(droppedKey(step), { reason: maybe(`reason.${reason}`) ?? reason })
+      return t(droppedKey(step), { reason: reasonName(reason) })
     default:
       return step.step
   }
@@ -106,7 +106,7 @@ function Step({ step }: { step: Numbered }) {
             {recipients.map(({ clientId, topicFilter, qos, verdict }) => (
               <li key={`${clientId} ${topicFilter}`}>
                 <ClientLink clientId={clientId} /> <span class="mono break muted">{topicFilter}</span> QoS {qos}:{' '}
-                {maybe(`verdict.${verdict}`) ?? verdict}
+                {verdictName(verdict)}
               </li>
             ))}
           </ul>

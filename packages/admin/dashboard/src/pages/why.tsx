@@ -6,7 +6,7 @@
  */
 import { useSignal } from '@preact/signals'
 import { ask, may } from '../lib/api.ts'
-import { maybe, t } from '../lib/i18n.ts'
+import { maybe, t, verdictName } from '../lib/i18n.ts'
 import { usePoll } from '../lib/poll.ts'
 import { queryOf, setQuery } from '../lib/router.ts'
 import type { Reason, Recipient, Why } from '../lib/types.ts'
@@ -25,7 +25,7 @@ const recipientColumns = (): readonly Column<Recipient>[] => [
   {
     key: 'verdict',
     label: t('why.verdict'),
-    show: ({ verdict }) => <Badge tone={toneOf(verdict)}>{maybe(`verdict.${verdict}`) ?? verdict}</Badge>,
+    show: ({ verdict }) => <Badge tone={toneOf(verdict)}>{verdictName(verdict)}</Badge>,
   },
   {
     key: 'filter',
@@ -93,7 +93,7 @@ function Answer({ why }: { why: Why }) {
 }
 
 /** Reasons of a kind as one, the first of each first. */
-export function kindsOf(reasons: readonly Reason[]): readonly { readonly first: Reason; readonly more: number }[] {
+function kindsOf(reasons: readonly Reason[]): readonly { readonly first: Reason; readonly more: number }[] {
   const kinds = new Map<string, { readonly first: Reason; more: number }>()
   for (const reason of reasons) {
     const kind = kinds.get(reason.code)

@@ -34,7 +34,7 @@ export interface TableProps<Row> {
 }
 
 /** Next order when the head of a column is pressed: numbers begin with the largest. */
-export function nextSort(present: string, name: string, isNumber: boolean): string {
+function nextSort(present: string, name: string, isNumber: boolean): string {
   const [first, second] = isNumber ? [`-${name}`, name] : [name, `-${name}`]
   return present === first ? second : first
 }
