@@ -6,7 +6,7 @@ import { t } from '../lib/i18n.ts'
 import { usePoll } from '../lib/poll.ts'
 import { queryOf, setQuery } from '../lib/router.ts'
 import type { AuditLine } from '../lib/types.ts'
-import { Badge, Card, Failure, ForRole, Loading, PageHead, Time } from '../ui/parts.tsx'
+import { Badge, Card, ForRole, PageHead, PolledContents, Time } from '../ui/parts.tsx'
 import { type Column, Table } from '../ui/table.tsx'
 
 const LIMIT = 100
@@ -37,48 +37,44 @@ const columns = (): readonly Column<AuditLine>[] => [
 
 export function AuditPage() {
   const before = queryOf('before')
-  const { value, error } = usePoll(`audit ${before}`, before === '' ? 5_000 : 0, (signal) =>
+  const lines = usePoll(`audit ${before}`, before === '' ? 5_000 : 0, (signal) =>
     ask<{ items: AuditLine[] }>('/api/v1/audit', { limit: LIMIT, before }, { signal }),
   )
-  const items = value?.items ?? []
   return (
     <>
       <PageHead title={t('page.audit')} text={t('audit.text')} />
       <ForRole needs="operator">
-        <Failure error={error} />
-        {value === undefined ? (
-          error === null ? (
-            <Loading />
-          ) : null
-        ) : (
-          <Card flush>
-            <Table
-              label={t('page.audit')}
-              columns={columns()}
-              rows={items}
-              keyOf={({ number }) => String(number)}
-              empty={t('audit.none')}
-            />
-            <div class="table-foot">
-              <button
-                type="button"
-                class="button small"
-                disabled={before === ''}
-                onClick={() => setQuery({ before: null })}
-              >
-                {t('firstPage')}
-              </button>
-              <button
-                type="button"
-                class="button small"
-                disabled={items.length < LIMIT}
-                onClick={() => setQuery({ before: String(items.at(-1)!.number) })}
-              >
-                {t('nextPage')}
-              </button>
-            </div>
-          </Card>
-        )}
+        <PolledContents polled={lines}>
+          {({ items }) => (
+            <Card flush>
+              <Table
+                label={t('page.audit')}
+                columns={columns()}
+                rows={items}
+                keyOf={({ number }) => String(number)}
+                empty={t('audit.none')}
+              />
+              <div class="table-foot">
+                <button
+                  type="button"
+                  class="button small"
+                  disabled={before === ''}
+                  onClick={() => setQuery({ before: null })}
+                >
+                  {t('firstPage')}
+                </button>
+                <button
+                  type="button"
+                  class="button small"
+                  disabled={items.length < LIMIT}
+                  onClick={() => setQuery({ before: String(items.at(-1)!.number) })}
+                >
+                  {t('nextPage')}
+                </button>
+              </div>
+            </Card>
+          )}
+        </PolledContents>
       </ForRole>
     </>
   )

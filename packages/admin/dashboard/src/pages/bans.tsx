@@ -8,7 +8,7 @@ import { maybe, t } from '../lib/i18n.ts'
 import { usePoll } from '../lib/poll.ts'
 import type { Ban } from '../lib/types.ts'
 import { attempt, confirm } from '../ui/dialog.tsx'
-import { Card, Failure, Field, Loading, PageHead, Select, Time } from '../ui/parts.tsx'
+import { Card, Field, PageHead, PolledContents, Select, Time } from '../ui/parts.tsx'
 import { type Column, Table } from '../ui/table.tsx'
 
 const kindName = (kind: string): string => maybe(`ban.${kind}`) ?? kind
@@ -59,13 +59,11 @@ function NewBan({ onDone }: { onDone(): void }) {
 }
 
 export function BansPage() {
-  const { value, error, refresh } = usePoll('bans', 5_000, (signal) =>
-    ask<{ items: Ban[] }>('/api/v1/bans', {}, { signal }),
-  )
+  const bans = usePoll('bans', 5_000, (signal) => ask<{ items: Ban[] }>('/api/v1/bans', {}, { signal }))
   const end = async ({ kind, name }: Ban): Promise<void> => {
     const path = `/api/v1/bans/${kind}/${encodeURIComponent(name)}`
     await attempt(() => change('DELETE', path), t('bans.ended'))
-    refresh()
+    bans.refresh()
   }
   const columns: readonly Column<Ban>[] = [
     { key: 'kind', label: t('bans.kind'), show: ({ kind }) => kindName(kind) },
@@ -89,23 +87,20 @@ export function BansPage() {
   return (
     <>
       <PageHead title={t('page.bans')} text={t('bans.text')} />
-      {may('operator') ? <NewBan onDone={refresh} /> : null}
-      <Failure error={error} />
-      {value === undefined ? (
-        error === null ? (
-          <Loading />
-        ) : null
-      ) : (
-        <Card flush>
-          <Table
-            label={t('page.bans')}
-            columns={columns}
-            rows={value.items}
-            keyOf={({ kind, name }) => `${kind} ${name}`}
-            empty={t('bans.none')}
-          />
-        </Card>
-      )}
+      {may('operator') ? <NewBan onDone={bans.refresh} /> : null}
+      <PolledContents polled={bans}>
+        {({ items }) => (
+          <Card flush>
+            <Table
+              label={t('page.bans')}
+              columns={columns}
+              rows={items}
+              keyOf={({ kind, name }) => `${kind} ${name}`}
+              empty={t('bans.none')}
+            />
+          </Card>
+        )}
+      </PolledContents>
     </>
   )
 }

@@ -6,7 +6,7 @@ import { duration, number } from '../lib/format.ts'
 import { t } from '../lib/i18n.ts'
 import { usePoll } from '../lib/poll.ts'
 import type { Bridge } from '../lib/types.ts'
-import { Badge, Card, Failure, Loading, PageHead } from '../ui/parts.tsx'
+import { Badge, Card, PageHead, PolledContents } from '../ui/parts.tsx'
 import { type Column, Table } from '../ui/table.tsx'
 
 const columns = (): readonly Column<Bridge>[] => [
@@ -62,28 +62,23 @@ const columns = (): readonly Column<Bridge>[] => [
 ]
 
 export function BridgesPage() {
-  const { value, error } = usePoll('bridges', 3_000, (signal) =>
-    ask<{ items: Bridge[] }>('/api/v1/bridges', {}, { signal }),
-  )
+  const bridges = usePoll('bridges', 3_000, (signal) => ask<{ items: Bridge[] }>('/api/v1/bridges', {}, { signal }))
   return (
     <>
       <PageHead title={t('page.bridges')} text={t('bridges.text')} />
-      <Failure error={error} />
-      {value === undefined ? (
-        error === null ? (
-          <Loading />
-        ) : null
-      ) : (
-        <Card flush>
-          <Table
-            label={t('page.bridges')}
-            columns={columns()}
-            rows={value.items}
-            keyOf={({ name }) => name}
-            empty={t('bridges.none')}
-          />
-        </Card>
-      )}
+      <PolledContents polled={bridges}>
+        {({ items }) => (
+          <Card flush>
+            <Table
+              label={t('page.bridges')}
+              columns={columns()}
+              rows={items}
+              keyOf={({ name }) => name}
+              empty={t('bridges.none')}
+            />
+          </Card>
+        )}
+      </PolledContents>
     </>
   )
 }

@@ -10,7 +10,7 @@ import type { Configuration } from '../lib/types.ts'
 import { attempt, confirm, say } from '../ui/dialog.tsx'
 import { useTyped } from '../ui/filters.tsx'
 import { Icon } from '../ui/icon.tsx'
-import { Badge, Card, Check, Failure, Field, ForRole, Loading, PageHead, type Tone } from '../ui/parts.tsx'
+import { Badge, Card, Check, Field, ForRole, PageHead, PolledContents, type Tone } from '../ui/parts.tsx'
 import { type Column, sorted, Table } from '../ui/table.tsx'
 
 type Setting = Configuration['settings'][number]
@@ -82,7 +82,7 @@ export function ConfigurationPage() {
   const [q, setQ] = useTyped('q')
   const onlySet = queryOf('set') === 'true'
   const sort = queryOf('sort')
-  const { value, error, refresh } = usePoll('configuration', 0, (signal) =>
+  const configuration = usePoll('configuration', 0, (signal) =>
     ask<Configuration>('/api/v1/configuration', {}, { signal }),
   )
   const reload = async (): Promise<void> => {
@@ -97,20 +97,20 @@ export function ConfigurationPage() {
       const { isDone, lines } = await change<{ isDone: boolean; lines: string[] }>('POST', '/api/v1/reload')
       if (isDone) say(t('reload.done'))
       else say(t('reload.failed', { text: lines.join(' ') }), true)
-      refresh()
+      configuration.refresh()
     } catch (thrown) {
       if (!(thrown instanceof ApiError)) throw thrown
       say(thrown.message, true)
     }
   }
   const wanted = queryOf('q').toLowerCase()
-  const settings = (value?.settings ?? []).filter(
+  const settings = (configuration.value?.settings ?? []).filter(
     ({ name, value: text, from }) =>
       (!onlySet || from !== 'default') && `${name} ${text} ${from}`.toLowerCase().includes(wanted),
   )
   return (
     <>
-      <PageHead title={t('page.configuration')} text={value?.file ?? t('configuration.noFile')}>
+      <PageHead title={t('page.configuration')} text={configuration.value?.file ?? t('configuration.noFile')}>
         {may('admin') ? (
           <>
             <a class="button" href="/api/v1/backup" download>
@@ -123,53 +123,50 @@ export function ConfigurationPage() {
         ) : null}
       </PageHead>
       <ForRole needs="operator">
-        <Failure error={error} />
-        {value === undefined ? (
-          error === null ? (
-            <Loading />
-          ) : null
-        ) : (
-          <>
-            <Card title={t('configuration.lints')}>
-              {value.lints.length === 0 ? (
-                <p class="notice ok">
-                  <Icon name="ok" />
-                  <span>{t('configuration.noLints')}</span>
-                </p>
-              ) : (
-                <ul class="lines">
-                  {value.lints.map(({ level, where, text }) => (
-                    <li key={where + text}>
-                      <Badge tone={lintTones[level] ?? 'neutral'}>{maybe(`lint.${level}`) ?? level}</Badge>{' '}
-                      <span lang="en">{text}</span> <span class="mono muted break">{where}</span>
-                    </li>
-                  ))}
-                </ul>
-              )}
-            </Card>
-            <LogTypes />
-            <Card flush>
-              <search class="filters">
-                <Field label={t('configuration.search')} type="search" value={q} onValue={setQ} />
-                <Check
-                  label={t('configuration.onlySet')}
-                  checked={onlySet}
-                  onValue={(isOn) => setQuery({ set: isOn ? 'true' : null })}
+        <PolledContents polled={configuration}>
+          {({ lints }) => (
+            <>
+              <Card title={t('configuration.lints')}>
+                {lints.length === 0 ? (
+                  <p class="notice ok">
+                    <Icon name="ok" />
+                    <span>{t('configuration.noLints')}</span>
+                  </p>
+                ) : (
+                  <ul class="lines">
+                    {lints.map(({ level, where, text }) => (
+                      <li key={where + text}>
+                        <Badge tone={lintTones[level] ?? 'neutral'}>{maybe(`lint.${level}`) ?? level}</Badge>{' '}
+                        <span lang="en">{text}</span> <span class="mono muted break">{where}</span>
+                      </li>
+                    ))}
+                  </ul>
+                )}
+              </Card>
+              <LogTypes />
+              <Card flush>
+                <search class="filters">
+                  <Field label={t('configuration.search')} type="search" value={q} onValue={setQ} />
+                  <Check
+                    label={t('configuration.onlySet')}
+                    checked={onlySet}
+                    onValue={(isOn) => setQuery({ set: isOn ? 'true' : null })}
+                  />
+                </search>
+                <Table
+                  label={t('page.configuration')}
+                  columns={columns()}
+                  rows={sorted(settings, columns(), sort)}
+                  keyOf={({ name }) => name}
+                  sort={sort}
+                  onSort={(next) => setQuery({ sort: next })}
+                  empty={t('configuration.none')}
                 />
-              </search>
-              <Table
-                label={t('page.configuration')}
-                columns={columns()}
-                rows={sorted(settings, columns(), sort)}
-                keyOf={({ name }) => name}
-                sort={sort}
-                onSort={(next) => setQuery({ sort: next })}
-                empty={t('configuration.none')}
-              />
-              <p class="table-foot muted">{t('shown', { n: settings.length })}</p>
-            </Card>
-          </>
-        )}
+                <p class="table-foot muted">{t('shown', { n: settings.length })}</p>
+              </Card>
+            </>
+          )}
+        </PolledContents>
       </ForRole>
     </>
   )

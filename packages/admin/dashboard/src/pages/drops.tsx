@@ -8,7 +8,7 @@ import { usePoll } from '../lib/poll.ts'
 import { queryOf, setQuery } from '../lib/router.ts'
 import type { Drop, Drops } from '../lib/types.ts'
 import { useTyped } from '../ui/filters.tsx'
-import { Badge, Card, ClientLink, Failure, Field, Loading, PageHead, Select, Time } from '../ui/parts.tsx'
+import { Badge, Card, ClientLink, Field, PageHead, PolledContents, Select, Time } from '../ui/parts.tsx'
 import { type Column, sorted, Table } from '../ui/table.tsx'
 
 const LIMIT = 1_000
@@ -66,10 +66,10 @@ export function DropsPage() {
   const reason = queryOf('reason')
   const sort = queryOf('sort') || '-time'
   const query = { reason, client: queryOf('client'), topicFilter: queryOf('topicFilter'), limit: LIMIT }
-  const { value, error } = usePoll(`drops ${JSON.stringify(query)}`, 5_000, (signal) =>
+  const drops = usePoll(`drops ${JSON.stringify(query)}`, 5_000, (signal) =>
     ask<Drops>('/api/v1/drops', query, { signal }),
   )
-  const reasons = Object.entries(value?.byReason ?? {})
+  const reasons = Object.entries(drops.value?.byReason ?? {})
     .filter(([name, count]) => count > 0 || name === reason)
     .sort(([, a], [, b]) => b - a)
   return (
@@ -95,25 +95,22 @@ export function DropsPage() {
             onValue={setTopicFilter}
           />
         </search>
-        <Failure error={error} />
-        {value === undefined ? (
-          error === null ? (
-            <Loading />
-          ) : null
-        ) : (
-          <>
-            <Table
-              label={t('page.drops')}
-              columns={columns()}
-              rows={sorted(value.items, columns(), sort)}
-              keyOf={(each) => JSON.stringify(each)}
-              sort={sort}
-              onSort={(next) => setQuery({ sort: next })}
-              empty={t('drops.none')}
-            />
-            <p class="table-foot muted">{t('shown', { n: value.items.length })}</p>
-          </>
-        )}
+        <PolledContents polled={drops}>
+          {({ items }) => (
+            <>
+              <Table
+                label={t('page.drops')}
+                columns={columns()}
+                rows={sorted(items, columns(), sort)}
+                keyOf={(each) => JSON.stringify(each)}
+                sort={sort}
+                onSort={(next) => setQuery({ sort: next })}
+                empty={t('drops.none')}
+              />
+              <p class="table-foot muted">{t('shown', { n: items.length })}</p>
+            </>
+          )}
+        </PolledContents>
       </Card>
     </>
   )

@@ -8,7 +8,7 @@ import { usePoll } from '../lib/poll.ts'
 import { queryOf } from '../lib/router.ts'
 import type { Page, SharedGroup } from '../lib/types.ts'
 import { Pager, useTyped } from '../ui/filters.tsx'
-import { Badge, Card, ClientLink, Empty, Failure, Field, Loading, PageHead } from '../ui/parts.tsx'
+import { Badge, Card, ClientLink, Empty, Field, PageHead, PolledContents } from '../ui/parts.tsx'
 import { type Column, Table } from '../ui/table.tsx'
 
 type Member = SharedGroup['clients'][number]
@@ -37,7 +37,7 @@ const columns = (): readonly Column<Member>[] => [
 export function SharedPage() {
   const [shareName, setShareName] = useTyped('shareName')
   const query = { shareName: queryOf('shareName'), cursor: queryOf('cursor'), limit: 50 }
-  const { value, error } = usePoll(`shared ${JSON.stringify(query)}`, 5_000, (signal) =>
+  const groups = usePoll(`shared ${JSON.stringify(query)}`, 5_000, (signal) =>
     ask<Page<SharedGroup>>('/api/v1/shared', query, { signal }),
   )
   return (
@@ -46,40 +46,39 @@ export function SharedPage() {
       <search class="filters plain">
         <Field label={t('shared.name')} type="search" value={shareName} placeholder="work*" onValue={setShareName} />
       </search>
-      <Failure error={error} />
-      {value === undefined ? (
-        error === null ? (
-          <Loading />
-        ) : null
-      ) : value.items.length === 0 ? (
-        <Card>
-          <Empty>{t('shared.none')}</Empty>
-        </Card>
-      ) : (
-        <>
-          {value.items.map((group) => (
-            <Card
-              key={`${group.shareName}/${group.topicFilter}`}
-              title={`$share/${group.shareName}/${group.topicFilter}`}
-              aside={
-                <span class="muted">
-                  {t('shared.members', { n: group.members })} · {t('shared.queued', { n: group.queuedMessages })}
-                </span>
-              }
-              flush
-            >
-              <Table
-                label={group.shareName}
-                columns={columns()}
-                rows={group.clients}
-                keyOf={({ clientId }) => clientId}
-                empty={t('clients.none')}
-              />
+      <PolledContents polled={groups}>
+        {({ items, next }) =>
+          items.length === 0 ? (
+            <Card>
+              <Empty>{t('shared.none')}</Empty>
             </Card>
-          ))}
-          <Pager next={value.next} shown={value.items.length} />
-        </>
-      )}
+          ) : (
+            <>
+              {items.map((group) => (
+                <Card
+                  key={`${group.shareName}/${group.topicFilter}`}
+                  title={`$share/${group.shareName}/${group.topicFilter}`}
+                  aside={
+                    <span class="muted">
+                      {t('shared.members', { n: group.members })} · {t('shared.queued', { n: group.queuedMessages })}
+                    </span>
+                  }
+                  flush
+                >
+                  <Table
+                    label={group.shareName}
+                    columns={columns()}
+                    rows={group.clients}
+                    keyOf={({ clientId }) => clientId}
+                    empty={t('clients.none')}
+                  />
+                </Card>
+              ))}
+              <Pager next={next} shown={items.length} />
+            </>
+          )
+        }
+      </PolledContents>
     </>
   )
 }

@@ -8,7 +8,7 @@ import { t } from '../lib/i18n.ts'
 import { usePoll } from '../lib/poll.ts'
 import type { Token } from '../lib/types.ts'
 import { attempt, confirm, say } from '../ui/dialog.tsx'
-import { Badge, Card, Failure, Field, ForRole, Loading, PageHead, Select } from '../ui/parts.tsx'
+import { Badge, Card, Field, ForRole, PageHead, PolledContents, Select } from '../ui/parts.tsx'
 import { type Column, Table } from '../ui/table.tsx'
 
 const DAYS = '90'
@@ -77,16 +77,14 @@ function NewToken({ onDone }: { onDone(): void }) {
 }
 
 export function TokensPage() {
-  const { value, error, refresh } = usePoll('tokens', 10_000, (signal) =>
-    ask<{ items: Token[] }>('/api/v1/tokens', {}, { signal }),
-  )
+  const tokens = usePoll('tokens', 10_000, (signal) => ask<{ items: Token[] }>('/api/v1/tokens', {}, { signal }))
   const revoke = async ({ id, name }: Token): Promise<void> => {
     const isSure = await confirm({
       title: t('tokens.revokeTitle', { name }),
       text: t('tokens.revokeText'),
       action: t('tokens.revoke'),
     })
-    if (isSure && (await attempt(() => change('DELETE', `/api/v1/tokens/${id}`), t('tokens.revoked')))) refresh()
+    if (isSure && (await attempt(() => change('DELETE', `/api/v1/tokens/${id}`), t('tokens.revoked')))) tokens.refresh()
   }
   const columns: readonly Column<Token>[] = [
     { key: 'name', label: t('name'), show: ({ name }) => <strong class="break">{name}</strong> },
@@ -124,25 +122,22 @@ export function TokensPage() {
     <>
       <PageHead title={t('page.tokens')} text={t('tokens.text')} />
       <ForRole needs="admin">
-        <Failure error={error} />
-        {value === undefined ? (
-          error === null ? (
-            <Loading />
-          ) : null
-        ) : (
-          <>
-            <NewToken onDone={refresh} />
-            <Card flush>
-              <Table
-                label={t('page.tokens')}
-                columns={columns}
-                rows={value.items}
-                keyOf={({ id }) => id}
-                empty={t('tokens.none')}
-              />
-            </Card>
-          </>
-        )}
+        <PolledContents polled={tokens}>
+          {({ items }) => (
+            <>
+              <NewToken onDone={tokens.refresh} />
+              <Card flush>
+                <Table
+                  label={t('page.tokens')}
+                  columns={columns}
+                  rows={items}
+                  keyOf={({ id }) => id}
+                  empty={t('tokens.none')}
+                />
+              </Card>
+            </>
+          )}
+        </PolledContents>
       </ForRole>
     </>
   )

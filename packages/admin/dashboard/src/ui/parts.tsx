@@ -7,6 +7,7 @@ import type { ApiError } from '../lib/api.ts'
 import { may } from '../lib/api.ts'
 import { time } from '../lib/format.ts'
 import { t } from '../lib/i18n.ts'
+import type { Polled } from '../lib/poll.ts'
 import { clientUrl } from '../lib/router.ts'
 import type { Role } from '../lib/types.ts'
 import { Icon, type IconName } from './icon.tsx'
@@ -84,6 +85,22 @@ export function Failure({ error }: { error: ApiError | null }) {
       <Icon name="bad" />
       <span lang="en">{error.message}</span>
     </div>
+  )
+}
+
+/** Shows a polled value: `children` of it from the first answer on, and above them the failure of the last request. */
+export function PolledContents<Value>({
+  polled: { value, error },
+  children,
+}: {
+  polled: Polled<Value>
+  children(value: Value): ComponentChildren
+}) {
+  return (
+    <>
+      <Failure error={error} />
+      {value !== undefined ? children(value) : error === null ? <Loading /> : null}
+    </>
   )
 }
 
