@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { chownSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { chownSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -9,6 +10,7 @@ import { TokenFile } from './tokens.ts'
 const token = { name: 'ci', role: 'viewer', expiresAtMs: null, createdBy: 'ada' } as const
 const skip = process.geteuid?.() === 0 ? false : 'only root can give files away'
 const NOBODY = 65_534
+const skipOnWindows = process.platform === 'win32' ? 'Windows has no limit for the size of a file' : false
 
 test('root makes tokens in a file that the user of the folder can read', { skip }, (context) => {
   const folder = mkdtempSync(join(tmpdir(), 'recado-tokens-'))
@@ -26,6 +28,34 @@ test('root makes tokens in a file that the user of the folder can read', { skip 
   chownSync(folder, 0, 0)
   file.create(token)
   assert.equal(statSync(path).uid, NOBODY)
+})
+
+test('a disk that takes only a part of the file refuses the token, and the others stay', {
+  skip: skipOnWindows,
+}, (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'recado-tokens-'))
+  context.after(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'api-tokens.json')
+  const module = new URL('./tokens.js', import.meta.url).href
+  const script = `import { TokenFile } from ${JSON.stringify(module)}
+    const file = new TokenFile(${JSON.stringify(path)})
+    for (let made = 0; ; made++) {
+      try {
+        file.create(${JSON.stringify(token)})
+      } catch (error) {
+        console.log(JSON.stringify([made, error.message]))
+        break
+      }
+    }`
+  // Files of this process can have 1 KiB: a few tokens, and a part of one more.
+  const command = `trap '' XFSZ; ulimit -f 1; exec "$0" --input-type=module -e "$1"`
+  const { stdout, stderr } = spawnSync('bash', ['-c', command, process.execPath, script], { encoding: 'utf8' })
+  assert.equal(stderr, '')
+  const [made, message] = JSON.parse(stdout) as [made: number, message: string]
+  assert.ok(message.startsWith(`${path} cannot be written: EFBIG`), message)
+  assert.deepEqual(readdirSync(folder), ['api-tokens.json'])
+  const { length } = new TokenFile(path).list()
+  assert.deepEqual([length, length > 1], [made, true])
 })
 
 test('a file of tokens that cannot be used is told once in the log, and in the answer without its path', async (context) => {

@@ -15,7 +15,7 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
 import { type Role, roles } from './roles.ts'
@@ -145,7 +145,7 @@ export class TokenFile {
     try {
       const fd = openSync(beside, 'wx', 0o600)
       try {
-        writeSync(fd, `${JSON.stringify({ tokens: [...tokens.values()] }, null, 2)}\n`)
+        writeFileSync(fd, `${JSON.stringify({ tokens: [...tokens.values()] }, null, 2)}\n`)
         this.#giveToReader(fd)
       } finally {
         closeSync(fd)
