@@ -168,7 +168,6 @@ export class Admin {
   async close(): Promise<void> {
     this.#samples.stop()
     this.#history.stop()
-    this.#latencies.stop()
     this.#stopWatching()
     this.#watches.stop()
     this.#stopObserving()

@@ -20,10 +20,9 @@ test('a histogram counts each value in the bucket of the least bound that is not
   assert.deepEqual([histogram.count, histogram.sum], [8, 24.000_21])
 })
 
-test('the time is that of the end of the turn, for each subscriber, and for the acknowledgement', async (context) => {
+test('the time is that of the end of the turn, for each subscriber, and for the acknowledgement', async () => {
   let nowMs = 1_000
   const latencies = new Latencies(() => nowMs)
-  context.after(() => latencies.stop())
   const message = messageOf()
   assert.equal(latencies.published(client, message), true)
   latencies.delivered(client, message)
@@ -45,9 +44,8 @@ test('the time is that of the end of the turn, for each subscriber, and for the 
   assert.equal(deliver.count, 3)
 })
 
-test('about a hundred messages a second are followed, and all when there are fewer', (context) => {
+test('about a hundred messages a second are followed, and all when there are fewer', () => {
   const latencies = new Latencies()
-  context.after(() => latencies.stop())
   const followed = (messages: number): number => {
     let count = 0
     for (let i = 0; i < messages; i++) if (latencies.published(client, messageOf())) count++
@@ -61,14 +59,26 @@ test('about a hundred messages a second are followed, and all when there are few
   assert.equal(followed(20), 20)
 })
 
+test('of the messages that are looked at, about a hundred a second are followed', (context) => {
+  const watches = new Watches(new Latencies(), null)
+  context.after(() => watches.stop())
+  const followed = (messages: number): number => {
+    let count = 0
+    for (let i = 0; i < messages; i++) if (watches.published(client, messageOf())) count++
+    watches.tick(1)
+    return count
+  }
+  followed(100_000)
+  followed(100_000)
+  const steady = followed(100_000)
+  assert.ok(steady >= 95 && steady <= 105, String(steady))
+})
+
 test('of many messages about a thousand a second are looked at, also in the first second; what they stand for is all', (context) => {
   const latencies = new Latencies()
   const decisions = new Decisions(1)
   const watches = new Watches(latencies, decisions)
-  context.after(() => {
-    latencies.stop()
-    watches.stop()
-  })
+  context.after(() => watches.stop())
   const message = messageOf()
   const looked = (messages: number): number => {
     const noted = context.mock.method(decisions, 'published')

@@ -9,6 +9,7 @@
 import type * as Api from '@opentelemetry/api'
 import type { Span, SpanContext, Tracer } from '@opentelemetry/api'
 import type { ApplicationMessage, ClientInfo, MessageWatch } from '@recado/broker'
+import { EndOfTurn } from '../metrics/end-of-turn.ts'
 
 const OPEN_MAX = 1_000
 /** Subscribers of a message that have a span. */
@@ -20,13 +21,10 @@ const RECORDED = 1
 
 interface Followed {
   readonly span: Span
-  readonly message: ApplicationMessage
-  readonly isAcknowledged: boolean
   deliveries: number
   /** Spans of subscribers that were written to in this turn. */
   written: Span[]
   isAtEnd: boolean
-  isListed: boolean
 }
 
 /** Returns the trace context of a message; null when it has none, or it is not recorded. */
@@ -53,7 +51,8 @@ export class Spans implements MessageWatch {
   readonly #followed: WeakMap<ApplicationMessage, Followed> = new WeakMap()
   /** Messages whose span has not ended, the oldest first. */
   readonly #open: Set<Followed> = new Set()
-  #turn: Followed[] = []
+  /** Messages that were written, acknowledged or at their end in this turn. */
+  readonly #turn: EndOfTurn<Followed> = new EndOfTurn((turn) => this.#endTurn(turn))
 
   constructor(tracer: Tracer, api: typeof Api) {
     this.#tracer = tracer
@@ -68,15 +67,12 @@ export class Spans implements MessageWatch {
     const spanContext = state === null ? parent : { ...parent, traceState: createTraceState(state) }
     const options = { kind: SpanKind.INTERNAL, attributes: attributesOf(client, message) }
     const span = this.#tracer.startSpan('recado route', options, trace.setSpanContext(ROOT_CONTEXT, spanContext))
-    const followed = {
-      ...{ span, message, isAcknowledged: message.qos > 0, deliveries: 0, written: [] },
-      ...{ isAtEnd: message.qos === 0, isListed: false },
-    }
+    const followed: Followed = { span, deliveries: 0, written: [], isAtEnd: message.qos === 0 }
     this.#followed.set(message, followed)
     this.#open.add(followed)
     if (this.#open.size > OPEN_MAX) this.#end(this.#open.values().next().value!)
     // Without an acknowledgement its way is at its end with this turn.
-    if (message.qos === 0) this.#list(followed)
+    if (message.qos === 0) this.#turn.add(followed)
     return true
   }
 
@@ -87,14 +83,14 @@ export class Spans implements MessageWatch {
     const attributes = { 'messaging.system': 'mqtt', 'messaging.client.id': client.clientId }
     const parent = trace.setSpan(ROOT_CONTEXT, followed.span)
     followed.written.push(this.#tracer.startSpan('recado deliver', { kind: SpanKind.INTERNAL, attributes }, parent))
-    this.#list(followed)
+    this.#turn.add(followed)
   }
 
   acknowledged(message: ApplicationMessage): void {
     const followed = this.#followed.get(message)
     if (followed === undefined) return
     followed.isAtEnd = true
-    this.#list(followed)
+    this.#turn.add(followed)
   }
 
   committed(): void {
@@ -103,21 +99,12 @@ export class Spans implements MessageWatch {
 
   /** Ends all spans. */
   end(): void {
-    this.#endTurn()
+    this.#turn.flush()
     for (const followed of this.#open) this.#end(followed)
   }
 
-  #list(followed: Followed): void {
-    if (followed.isListed) return
-    followed.isListed = true
-    if (this.#turn.push(followed) === 1) setImmediate(this.#endTurn)
-  }
-
-  readonly #endTurn = (): void => {
-    const turn = this.#turn
-    this.#turn = []
+  #endTurn(turn: Iterable<Followed>): void {
     for (const followed of turn) {
-      followed.isListed = false
       for (const span of followed.written) span.end()
       followed.written = []
       if (followed.isAtEnd) this.#end(followed)
