@@ -20,6 +20,7 @@ import { appOf } from './http/app.ts'
 import { withinLimit } from './http/flood.ts'
 import { openApi } from './http/openapi.ts'
 import { type Operation, operation } from './http/operation.ts'
+import { pathOf } from './http/path.ts'
 import { History } from './metrics/history.ts'
 import { Latencies } from './metrics/latencies.ts'
 import { Watches } from './metrics/watches.ts'
@@ -129,7 +130,7 @@ export class Admin {
       await listener(request, response)
     }, requestsPerSecond)
     this.handler = async (request, response) => {
-      const path = (request.url ?? '/').split('?', 1)[0]!
+      const path = pathOf(request)
       if (this.hasPage(path)) this.#dashboard!.send(path, request, response)
       else await answer(request, response)
     }

@@ -8,6 +8,7 @@ import { connectionOf } from '@recado/broker'
 import { addressOf } from '../access/identify.ts'
 import { RateLimit } from '../access/rate-limits.ts'
 import { securityHeaders } from './app.ts'
+import { pathOf } from './path.ts'
 import { Problem } from './problem.ts'
 
 /** Requests of an address per second, and in a burst of so many seconds. */
@@ -24,8 +25,7 @@ export function withinLimit(next: Handler, perSecond: number = REQUESTS_PER_SECO
     const waitSeconds = rate.take(address)
     if (waitSeconds === 0) return next(request, response)
     const why = `More than ${perSecond} requests a second from ${address}: wait ${waitSeconds} s.`
-    const path = (request.url ?? '/').split('?', 1)[0]!
-    const body = JSON.stringify(new Problem(429, why).document(path))
+    const body = JSON.stringify(new Problem(429, why).document(pathOf(request)))
     response.writeHead(429, {
       ...securityHeaders,
       'content-type': 'application/problem+json',

@@ -33,8 +33,8 @@ const families: ReadonlyMap<string, Family> = new Map(
     .map(([name, metric]) => [name, familyOf(name, metric)]),
 )
 
-/** Listeners that have series of their own; those beyond are left out. */
-const LISTENERS_MAX = 100
+/** Listeners, and bridges, that have series of their own; those beyond are left out. */
+export const SERIES_MAX = 100
 
 /** Series of each listener. */
 const ofListener: readonly (readonly [name: string, kind: 'counter' | 'gauge', help: string, keyof ListenerView])[] = [
@@ -50,7 +50,7 @@ const ofListener: readonly (readonly [name: string, kind: 'counter' | 'gauge', h
 
 /** Makes the series of the listeners. */
 export function listenerSamples(listeners: readonly ListenerView[]): Sample[] {
-  const shown = listeners.slice(0, LISTENERS_MAX)
+  const shown = listeners.slice(0, SERIES_MAX)
   return ofListener.flatMap(([name, kind, help, key]) =>
     shown.map((view) => ({
       ...{ name: `recado_listener_${name}`, kind, help: `${help} By listener.` },

@@ -4,10 +4,7 @@
  * `GET /metrics` calls it. Invariant: the number of series is bounded, whatever a configuration has.
  */
 import type { AdminHost } from '../host.ts'
-import type { Sample } from './open-metrics.ts'
-
-/** Listeners and bridges that have series of their own; those beyond are left out. */
-const SERIES_MAX = 100
+import { type Sample, SERIES_MAX } from './open-metrics.ts'
 
 /** Reads the numbers; what the program does not say is left out. */
 export async function programSamples(host: AdminHost): Promise<Sample[]> {

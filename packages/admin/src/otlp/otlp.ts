@@ -6,7 +6,7 @@
  * the log once in a while, and never holds up a message.
  */
 import { hostname } from 'node:os'
-import type { Attributes, DiagLogger, ObservableResult } from '@opentelemetry/api'
+import type { Attributes, DiagLogger } from '@opentelemetry/api'
 import { type Broker, type MessageWatch, type Metric, type MetricName, metricTable } from '@recado/broker'
 import type { AdminHost } from '../host.ts'
 import { SECONDS_BOUNDS } from '../metrics/histogram.ts'
@@ -92,13 +92,14 @@ export async function startOtlp(
     // OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say more than we know.
     .merge(detectResources({ detectors: [envDetector] }))
   const base = options.endpoint.endsWith('/') ? options.endpoint.slice(0, -1) : options.endpoint
+  const intervalMs = (options.intervalSeconds ?? INTERVAL_SECONDS) * 1_000
   const meters = new loaded.metrics.MeterProvider({
     resource,
     readers: [
       new loaded.metrics.PeriodicExportingMetricReader({
         exporter: new loaded.metricExport.OTLPMetricExporter({ url: `${base}/v1/metrics` }),
-        exportIntervalMillis: (options.intervalSeconds ?? INTERVAL_SECONDS) * 1_000,
-        exportTimeoutMillis: Math.min(10_000, (options.intervalSeconds ?? INTERVAL_SECONDS) * 1_000),
+        exportIntervalMillis: intervalMs,
+        exportTimeoutMillis: Math.min(10_000, intervalMs),
       }),
     ],
   })
@@ -162,19 +163,12 @@ function measure(meter: Meter, broker: Broker, latencies: Latencies): void {
     },
     [dropped, ...instruments.map(({ instrument }) => instrument)],
   )
-  const gauges: readonly (readonly [name: string, unit: string, description: string, value: () => number])[] = [
-    ['recado.process.resident_memory', 'By', 'Resident memory.', () => process.memoryUsage.rss()],
-    ['recado.process.cpu', 's', 'CPU time of the process.', () => cpuSeconds()],
-  ]
-  for (const [name, unit, description, value] of gauges) {
-    const observe = (result: ObservableResult): void => result.observe(value())
-    const isCounter = name.endsWith('cpu')
-    const options = { unit, description }
-    const instrument = isCounter
-      ? meter.createObservableCounter(name, options)
-      : meter.createObservableGauge(name, options)
-    instrument.addCallback(observe)
-  }
+  meter
+    .createObservableGauge('recado.process.resident_memory', { unit: 'By', description: 'Resident memory.' })
+    .addCallback((result) => result.observe(process.memoryUsage.rss()))
+  meter
+    .createObservableCounter('recado.process.cpu', { unit: 's', description: 'CPU time of the process.' })
+    .addCallback((result) => result.observe(cpuSeconds()))
   const histograms = new Map(
     latencies.all.map((histogram) => [
       histogram,

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { pathOf } from '../http/path.ts'
 import { ask } from '../testing/api.ts'
 import { Dashboard } from './dashboard.ts'
 
@@ -13,7 +14,7 @@ async function serve(context: TestContext, files: Record<string, string>): Promi
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
   const dashboard = new Dashboard(files['index.html'] === undefined ? join(folder, 'missing') : folder)
   const server = createServer((request: IncomingMessage, response: ServerResponse) => {
-    const path = (request.url ?? '').split('?', 1)[0]!
+    const path = pathOf(request)
     if (dashboard.has(path)) dashboard.send(path, request, response)
     else response.writeHead(404).end()
   }).listen(0, '127.0.0.1')

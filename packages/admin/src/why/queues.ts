@@ -10,6 +10,9 @@ import { counted } from './sentences.ts'
 /** Messages of a queue that are looked at, from the oldest. */
 const LOOKED_MAX = 100
 
+/** Number of messages or bytes that wait, with the verb: "1 message waits", "2 messages wait". */
+const waitText = (count: number, noun: string): string => `${counted(count, noun)} ${count === 1 ? 'waits' : 'wait'}`
+
 function oldestOf({ clientId }: SessionView, { broker }: Inquiry): readonly QueuedView[] {
   return broker.inspect.queue(clientId, { first: LOOKED_MAX, payloadBytesMax: 0 }) ?? []
 }
@@ -30,7 +33,7 @@ export function waitingText(session: SessionView, inquiry: Inquiry): string {
   if (queuedMessages === 0) return ''
   const expired = oldestOf(session, inquiry).filter((each) => isOver(each, inquiry)).length
   const waiting = queuedMessages - expired
-  const waits = `${counted(waiting, 'message')} ${waiting === 1 ? 'waits' : 'wait'} for it.`
+  const waits = `${waitText(waiting, 'message')} for it.`
   if (expired === 0) return waits
   const among = queuedMessages > LOOKED_MAX ? ` (the oldest ${LOOKED_MAX} were looked at)` : ''
   const over = `${counted(expired, 'message')} in its queue ${expired === 1 ? 'has' : 'have'} expired and will not be sent${among}.`
@@ -54,8 +57,14 @@ interface Bound {
   readonly option: string
 }
 
+/** The limits of a queue. */
+interface Bounds {
+  readonly messages: Bound
+  readonly bytes: Bound
+}
+
 /** The limits that hold for the queue of a session: the lower ones only for a client without User Name. */
-function boundsOf(anonymous: boolean, { broker }: Inquiry): { readonly messages: Bound; readonly bytes: Bound } {
+function boundsOf(anonymous: boolean, { broker }: Inquiry): Bounds {
   const { queueMessagesMax, queueBytesMax, anonymousQueueMessagesMax, anonymousQueueBytesMax } = broker.limits
   const lower = (noun: string, all: number, own: number, option: string): Bound =>
     anonymous && own < all
@@ -70,25 +79,26 @@ function boundsOf(anonymous: boolean, { broker }: Inquiry): { readonly messages:
 /** The limit that a full queue has reached, or the limits that it has where it is not full any more. */
 export function limitText(clientId: string, inquiry: Inquiry): string {
   const anonymous = isAnonymous(clientId, inquiry)
-  const { messages, bytes } = boundsOf(anonymous === true, inquiry)
+  const bounds = boundsOf(anonymous === true, inquiry)
+  const { messages, bytes } = bounds
   const session = inquiry.broker.inspect.session(clientId)
   if (anonymous !== null && session !== null) {
     const { queuedMessages, queuedBytes } = session
     if (queuedMessages >= messages.max) {
-      return `${counted(queuedMessages, 'message')} ${queuedMessages === 1 ? 'waits' : 'wait'} in it, and ${messages.option} allows no more`
+      return `${waitText(queuedMessages, 'message')} in it, and ${messages.option} allows no more`
     }
     // Fewer messages than may wait, and little room for bytes: it is the bytes.
     if (queuedBytes * 2 >= bytes.max) {
-      return `${counted(queuedBytes, 'byte')} wait in it, and ${bytes.option} allows ${bytes.max.toLocaleString('en')}`
+      return `${waitText(queuedBytes, 'byte')} in it, and ${bytes.option} allows ${bytes.max.toLocaleString('en')}`
     }
   }
-  const text = both(boundsOf(anonymous === true, inquiry))
+  const text = boundsText(bounds)
   if (anonymous !== null) return text
-  const lower = both(boundsOf(true, inquiry))
+  const lower = boundsText(boundsOf(true, inquiry))
   return lower === text ? text : `${text}; for a client without User Name, ${lower.replace(' may wait', '')}`
 }
 
-const both = ({ messages, bytes }: { readonly messages: Bound; readonly bytes: Bound }): string => {
+const boundsText = ({ messages, bytes }: Bounds): string => {
   const limited = [messages, bytes].filter(({ max }) => max < Number.MAX_SAFE_INTEGER)
   return `at most ${limited.map(({ max, noun, option }) => `${counted(max, noun)} (${option})`).join(' and ')} may wait`
 }
