@@ -4,13 +4,11 @@
  * Invariant: the page keeps the last `MESSAGES_MAX`; while it is paused, what comes is kept too and shown afterwards.
  */
 import { useSignal } from '@preact/signals'
-import { useEffect, useRef } from 'preact/hooks'
-import { ApiError } from '../lib/api.ts'
 import { preview, type View, views } from '../lib/decode.ts'
 import { exactTime } from '../lib/format.ts'
 import { t } from '../lib/i18n.ts'
+import { type Numbered, useNumberedEvents } from '../lib/numbered-events.ts'
 import { queryOf, setQuery } from '../lib/router.ts'
-import { readStream } from '../lib/stream.ts'
 import type { LiveMessage } from '../lib/types.ts'
 import { Icon } from '../ui/icon.tsx'
 import {
@@ -30,76 +28,18 @@ import { Payload, propertyRows, viewNames } from '../ui/payload.tsx'
 
 const MESSAGES_MAX = 500
 
-export interface Numbered extends LiveMessage {
-  readonly number: number
-}
-
-export interface Stream {
-  readonly messages: readonly Numbered[]
-  readonly isRunning: boolean
-  readonly lost: number
-  readonly error: ApiError | null
-  start(topicFilter: string, withRetained: boolean): void
-  stop(): void
-  clear(): void
-}
-
-/** A stream of messages that ends with the page. */
-export function useMessages(max: number): Stream {
-  const messages = useSignal<readonly Numbered[]>([])
-  const isRunning = useSignal(false)
-  const lost = useSignal(0)
-  const error = useSignal<ApiError | null>(null)
-  const abort = useRef<AbortController | null>(null)
-  const counted = useRef(0)
-  useEffect(() => () => abort.current?.abort(), [])
-  const stop = (): void => {
-    abort.current?.abort()
-    isRunning.value = false
-  }
-  const run = async (topicFilter: string, retained: boolean): Promise<void> => {
-    abort.current?.abort()
-    const running = new AbortController()
-    abort.current = running
-    messages.value = []
-    lost.value = 0
-    error.value = null
-    try {
-      const query = { topicFilter, retained, payloadBytes: 16_384, seconds: 3_600 }
-      await readStream('/api/v1/messages', query, running.signal, {
-        onOpen: () => {
-          isRunning.value = true
-        },
-        onEvents: (events) => {
-          const fresh: Numbered[] = []
-          for (const { name, data } of events) {
-            if (name === 'lost') lost.value += (JSON.parse(data) as { messages: number }).messages
-            else fresh.push({ ...(JSON.parse(data) as LiveMessage), number: ++counted.current })
-          }
-          messages.value = [...fresh.reverse(), ...messages.value].slice(0, max)
-        },
-      })
-      isRunning.value = false
-    } catch (thrown) {
-      if (running.signal.aborted) return
-      isRunning.value = false
-      if (thrown instanceof ApiError) error.value = thrown
-    }
-  }
+/** Reads messages as they are published, the latest first. */
+export function useMessages(max: number) {
+  const { items, start, ...stream } = useNumberedEvents<LiveMessage>('/api/v1/messages', 'messages', max)
   return {
-    messages: messages.value,
-    isRunning: isRunning.value,
-    lost: lost.value,
-    error: error.value,
-    start: (topicFilter, withRetained) => void run(topicFilter, withRetained),
-    stop,
-    clear: () => {
-      messages.value = []
-    },
+    ...stream,
+    messages: [...items].reverse(),
+    start: (topicFilter: string, retained: boolean): void =>
+      start({ topicFilter, retained, payloadBytes: 16_384, seconds: 3_600 }),
   }
 }
 
-export function MessageRow({ message, view }: { message: Numbered; view: View }) {
+export function MessageRow({ message, view }: { message: Numbered<LiveMessage>; view: View }) {
   const isOpen = useSignal(false)
   return (
     <li class="message">
@@ -140,7 +80,7 @@ export function LivePage() {
   const viewText = queryOf('view')
   const view: View = (views as readonly string[]).includes(viewText) ? (viewText as View) : 'auto'
   const stream = useMessages(MESSAGES_MAX)
-  const paused = useSignal<readonly Numbered[] | null>(null)
+  const paused = useSignal<readonly Numbered<LiveMessage>[] | null>(null)
   const shown = paused.value ?? stream.messages
   const newer = paused.value === null ? 0 : (stream.messages[0]?.number ?? 0) - (paused.value[0]?.number ?? 0)
   const start = (event: Event): void => {

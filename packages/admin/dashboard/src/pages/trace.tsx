@@ -3,14 +3,11 @@
  *
  * Invariant: the page keeps the last `STEPS_MAX` steps, however many come.
  */
-import { useSignal } from '@preact/signals'
-import { useEffect, useRef } from 'preact/hooks'
-import { ApiError } from '../lib/api.ts'
 import { bytesOf } from '../lib/decode.ts'
 import { bytes, exactTime, number } from '../lib/format.ts'
 import { maybe, reasonName, t, verdictName } from '../lib/i18n.ts'
+import { useNumberedEvents } from '../lib/numbered-events.ts'
 import { queryOf, setQuery } from '../lib/router.ts'
-import { readStream } from '../lib/stream.ts'
 import type { TraceStep } from '../lib/types.ts'
 import { Icon } from '../ui/icon.tsx'
 import {
@@ -40,10 +37,6 @@ const tones: Readonly<Record<string, Tone>> = {
   sent: 'accent',
   acknowledged: 'ok',
   dropped: 'warning',
-}
-
-interface Numbered extends TraceStep {
-  readonly number: number
 }
 
 /** What a step says, in words. */
@@ -84,13 +77,13 @@ function droppedKey({ isForSubscriber, clientId }: TraceStep): 'step.dropped' | 
 }
 
 /** Subject of the sentence of a step. */
-function Subject({ step }: { step: Numbered }) {
+function Subject({ step }: { step: TraceStep }) {
   const { clientId } = step
   if (step.step === 'matched' || (step.step === 'dropped' && clientId === null)) return null
   return clientId === null ? <em>{t('theBroker')}</em> : <ClientLink clientId={clientId} />
 }
 
-function Step({ step }: { step: Numbered }) {
+function Step({ step }: { step: TraceStep }) {
   const { recipients = [], payloadBase64 } = step
   return (
     <li class={step.step === 'received' || step.step === 'refused' ? 'step first' : 'step'}>
@@ -126,54 +119,17 @@ export function TracePage() {
     seconds: queryOf('seconds') || '60',
     payload: queryOf('payload'),
   }
-  const steps = useSignal<readonly Numbered[]>([])
-  const lost = useSignal(0)
-  const error = useSignal<ApiError | null>(null)
-  const state = useSignal<'idle' | 'running' | 'over'>('idle')
-  const abort = useRef<AbortController | null>(null)
-  const counted = useRef(0)
-  useEffect(() => () => abort.current?.abort(), [])
-
-  const stop = (): void => {
-    abort.current?.abort()
-    state.value = 'over'
-  }
-  const start = async (event: Event): Promise<void> => {
+  const stream = useNumberedEvents<TraceStep>('/api/v1/trace', 'steps', STEPS_MAX)
+  const submit = (event: Event): void => {
     event.preventDefault()
-    abort.current?.abort()
-    const running = new AbortController()
-    abort.current = running
-    error.value = null
-    steps.value = []
-    lost.value = 0
-    try {
-      await readStream('/api/v1/trace', asked, running.signal, {
-        onOpen: () => {
-          state.value = 'running'
-        },
-        onEvents: (events) => {
-          const fresh: Numbered[] = []
-          for (const { name, data } of events) {
-            if (name === 'lost') lost.value += (JSON.parse(data) as { steps: number }).steps
-            else fresh.push({ ...(JSON.parse(data) as TraceStep), number: ++counted.current })
-          }
-          steps.value = [...steps.value, ...fresh].slice(-STEPS_MAX)
-        },
-      })
-      state.value = 'over'
-    } catch (thrown) {
-      if (running.signal.aborted) return
-      state.value = 'over'
-      if (thrown instanceof ApiError) error.value = thrown
-    }
+    stream.start(asked)
   }
-  const isRunning = state.value === 'running'
   return (
     <>
       <PageHead title={t('page.trace')} text={t('trace.text')} />
       <ForRole needs="operator">
         <Card>
-          <form class="form-row" onSubmit={(event) => void start(event)}>
+          <form class="form-row" onSubmit={submit}>
             <Field
               label={t('topicFilter')}
               placeholder="sensors/#"
@@ -193,8 +149,8 @@ export function TracePage() {
               checked={asked.payload === 'true'}
               onValue={(isOn) => setQuery({ payload: isOn ? 'true' : null })}
             />
-            {isRunning ? (
-              <button type="button" class="button" onClick={stop}>
+            {stream.isRunning ? (
+              <button type="button" class="button" onClick={stream.stop}>
                 <Icon name="stop" />
                 {t('stop')}
               </button>
@@ -206,21 +162,21 @@ export function TracePage() {
             )}
           </form>
         </Card>
-        <Failure error={error.value} />
+        <Failure error={stream.error} />
         <Card
           title={t('trace.steps')}
           aside={
             <span role="status" class="muted">
-              {isRunning ? t('trace.running') : state.value === 'over' ? t('trace.over') : ''}
-              {lost.value > 0 ? ` · ${t('trace.lost', { n: lost.value })}` : ''}
+              {stream.isRunning ? t('trace.running') : stream.isOver ? t('trace.over') : ''}
+              {stream.lost > 0 ? ` · ${t('trace.lost', { n: stream.lost })}` : ''}
             </span>
           }
         >
-          {steps.value.length === 0 ? (
-            <Empty>{isRunning ? t('trace.waiting') : t('trace.empty')}</Empty>
+          {stream.items.length === 0 ? (
+            <Empty>{stream.isRunning ? t('trace.waiting') : t('trace.empty')}</Empty>
           ) : (
             <ol class="steps">
-              {steps.value.map((step) => (
+              {stream.items.map((step) => (
                 <Step key={step.number} step={step} />
               ))}
             </ol>
