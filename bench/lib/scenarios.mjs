@@ -41,6 +41,13 @@ export const scenarios = {
   }),
   'pubonly-q0': rate('--scenario pubonly --pubs 50 --window 64'),
   'pubonly-q1': rate(`--scenario pubonly --pubs 50 --qos 1 --inflight 32 ${PIPELINED}`),
+  // MQTT 5.0 with expiry, content type and three User Properties.
+  'props-q1': rate(
+    `--scenario pairs --pubs 50 --subs 50 --qos 1 --mqtt 5 --props 1 --window 64 --inflight 32 ${PIPELINED}`,
+    { isVersion5: true },
+  ),
+  // A million topics, each message its own.
+  'topics-q0': rate(`--scenario fanin --pubs 10 --subs 1 --topics 1000000 --window 512 ${PIPELINED}`),
   // Every delivery is answered at once.
   'pairs-q0-react': rate('--scenario pairs --pubs 50 --subs 50 --window 64'),
   'pairs-q1-react': rate('--scenario pairs --pubs 50 --subs 50 --qos 1 --window 64 --inflight 32'),
@@ -85,6 +92,7 @@ export const scenarios = {
 }
 
 for (const [name, scenario] of Object.entries(scenarios)) {
+  if (scenario.isVersion5) continue
   const hasVersion5 = scenario.load?.includes('--qos') || /^(pairs|sparse)-q0/.test(name)
   if (hasVersion5 && !/[A-Z]/.test(name)) {
     const { goal: _, ...rest } = scenario
@@ -98,7 +106,7 @@ export const sets = {
   default: [
     ...['pairs-q0', 'pairs-q1', 'pairs-q2', 'pairs-q0-16k', 'fanin-q0', 'fanin-q1', 'fanout-q0', 'fanout-q1'],
     ...['pubonly-q0', 'pubonly-q1', 'pairs-q0-w1', 'rate5k-q0', 'rate5k-q1', 'sparse-q0', 'sparse-q1'],
-    ...['pairs-q1-persist', 'offline-q1', 'conn-10k', 'conn-19k'],
+    ...['pairs-q1-persist', 'offline-q1', 'conn-10k', 'conn-19k', 'props-q1', 'topics-q0'],
     ...['fanout-1-1K-1-1K', 'p2p-1K-1K-1K-1K', 'sharedsub-1K-5-1K-1K'],
   ],
   short: ['pairs-q0', 'pairs-q1', 'fanin-q0', 'fanout-q0', 'pairs-q0-w1', 'sparse-q0', 'rate5k-q0', 'conn-10k'],

@@ -190,6 +190,22 @@ export function hasDisallowedCodePoint(text: string): boolean {
   return DISALLOWED.test(text)
 }
 
+/**
+ * Tells what a string holds: 0 for UTF-8 without disallowed code points (see `hasDisallowedCodePoint`), 1 for UTF-8
+ * with one, -1 for what is not a UTF-8 Encoded String of MQTT.
+ */
+export function utf8Content(bytes: Uint8Array, start: number, end: number): -1 | 0 | 1 {
+  // Four bytes a step while all are printable ASCII: the highest bit stays 0 when 0x20 is taken away and when 1 is added.
+  let i = start
+  for (const last = end - 3; i < last; i += 4) {
+    const four = bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24)
+    if (((four | (four - 0x20202020) | (four + 0x01010101)) & 0x80808080) !== 0) break
+  }
+  const kind = inspectUtf8(bytes, i, end, true)
+  if (kind >= 0) return 0
+  return kind === -1 || inspectUtf8(bytes, i, end, false) < 0 ? -1 : 1
+}
+
 /** Returns true when the bytes are a UTF-8 Encoded String of MQTT: well-formed and without U+0000. */
 export function isUtf8(bytes: Uint8Array, start: number, end: number): boolean {
   return inspectUtf8(bytes, start, end, false) >= 0

@@ -32,6 +32,7 @@ import {
   type QoS,
 } from './packets.ts'
 import { NO_PROPERTIES, type Properties } from './properties.ts'
+import { type RawProperties, scanPublishProperties } from './raw-properties.ts'
 import { ReasonCode } from './reason-codes.ts'
 import { readConnect } from './server-packets.ts'
 import { CACHED_TOPIC_BYTES_MAX, type TopicCache } from './topic-cache.ts'
@@ -65,6 +66,10 @@ export interface DecoderOptions {
    * Topic cache, shared by all connections. Without a cache every Topic Name is decoded anew and `topicField` is null.
    */
   topicCache?: TopicCache
+  /**
+   * Whether the properties of a PUBLISH stay bytes where they can (see `Publish.rawProperties`). Default false.
+   */
+  rawProperties?: boolean
 }
 
 /** Five bytes of fixed header and 268,435,455 bytes of Remaining Length. */
@@ -82,6 +87,8 @@ export class Decoder {
   readonly #topicCache: TopicCache | null
   readonly #cursor: Cursor
   readonly #strict: boolean
+  /** Most bytes of properties that stay bytes; -1: none do. */
+  readonly #rawPropertyBytesMax: number
   #version: ProtocolVersion
   /** Whether CONNECT (server) or CONNACK (client) has been read. */
   #connected: boolean
@@ -114,6 +121,7 @@ export class Decoder {
     this.#topicCache = options.topicCache ?? null
     this.controlPacketSize = options.controlPacketSize ?? PACKET_SIZE_MAX
     this.#strict = options.refuseDisallowedCodePoints ?? false
+    this.#rawPropertyBytesMax = options.rawProperties === true ? (options.propertySize ?? PACKET_SIZE_MAX) : -1
     this.#cursor = new Cursor(options.propertySize ?? PACKET_SIZE_MAX, this.#strict, options.topicFiltersMax)
     this.#version = options.protocolVersion ?? 4
     this.#connected = options.isConnected ?? false
@@ -393,23 +401,20 @@ export class Decoder {
       p += 2
     }
     let properties: Properties = NO_PROPERTIES
+    let raw: RawProperties | null = null
     if (this.#version === 5) {
       if (p < end && bytes[p] === 0) p++
       else {
-        const cursor = this.#cursor
-        cursor.bytes = bytes
-        cursor.position = p
-        cursor.end = end
-        properties = cursor.properties(3)
-        cursor.bytes = NO_BYTES
-        p = cursor.position
-        // Only a server may tell which subscription matched. [MQTT-3.3.4-6]
-        if (properties.subscriptionIdentifiers !== undefined && this.#role === 'server')
-          throw protocolError('a client may not send a Subscription Identifier in PUBLISH')
+        const bytesMax = this.#rawPropertyBytesMax
+        if (bytesMax >= 0) raw = scanPublishProperties(bytes, p, end, bytesMax, this.#strict)
+        if (raw === null) {
+          properties = this.#publishProperties(bytes, p, end)
+          p = this.#cursor.position
+        } else p += raw.fieldBytes
       }
     }
     // 3.3.2.1: "It is a Protocol Error if the Topic Name is zero length and there is no Topic Alias." [MQTT-4.7.3-1]
-    if (topicLength === 0 && properties.topicAlias === undefined)
+    if (topicLength === 0 && properties.topicAlias === undefined && (raw === null || raw.topicAlias === 0))
       throw protocolError('the Topic Name is empty and there is no Topic Alias')
     return new Publish(
       topic,
@@ -423,7 +428,22 @@ export class Decoder {
       bytes,
       p,
       end,
+      raw,
     )
+  }
+
+  /** Decodes the properties of a PUBLISH at `start`; the cursor's position is behind them then. */
+  #publishProperties(bytes: Uint8Array, start: number, end: number): Properties {
+    const cursor = this.#cursor
+    cursor.bytes = bytes
+    cursor.position = start
+    cursor.end = end
+    const properties = cursor.properties(3)
+    cursor.bytes = NO_BYTES
+    // Only a server may tell which subscription matched. [MQTT-3.3.4-6]
+    if (properties.subscriptionIdentifiers !== undefined && this.#role === 'server')
+      throw protocolError('a client may not send a Subscription Identifier in PUBLISH')
+    return properties
   }
 
   #refuse(first: number): ProtocolError {

@@ -8,6 +8,7 @@
  * Sources: MQTT 3.1.1 and 5.0, chapter 3; MQTT 3.1, section 3.
  */
 import { NO_PROPERTIES, type Properties } from './properties.ts'
+import type { RawProperties } from './raw-properties.ts'
 import type { ReasonCode } from './reason-codes.ts'
 
 /** Protocol version as the number in CONNECT: 3 for MQTT 3.1, 4 for 3.1.1, 5 for 5.0. */
@@ -110,6 +111,9 @@ export class Connack {
  * keep them. `topicField` is the Topic Name as it is on the wire (two length bytes and UTF-8) when the decoder has it
  * (it is then immutable and may be kept), else `null`. With a Topic Alias (5.0) `topic` may be '';
  * `properties.topicAlias` stays in place for the receiver to resolve.
+ *
+ * From a decoder with `rawProperties`, `properties` is empty when the properties are bytes (`rawProperties`), which lie
+ * right before the payload; `propertiesOf` decodes them.
  */
 export class Publish {
   readonly type = 3
@@ -124,6 +128,7 @@ export class Publish {
   buffer: Uint8Array
   payloadStart: number
   payloadEnd: number
+  rawProperties: RawProperties | null
   #payload: Uint8Array | null
   constructor(
     topic: string,
@@ -136,6 +141,7 @@ export class Publish {
     buffer: Uint8Array,
     payloadStart: number,
     payloadEnd: number,
+    rawProperties: RawProperties | null = null,
   ) {
     this.topic = topic
     this.qos = qos
@@ -147,6 +153,7 @@ export class Publish {
     this.buffer = buffer
     this.payloadStart = payloadStart
     this.payloadEnd = payloadEnd
+    this.rawProperties = rawProperties
     this.#payload = null
   }
 

@@ -35,7 +35,8 @@ export class TopicAliasReceiver {
    * an empty Topic Name without alias.
    */
   resolve(publish: Publish): string {
-    const alias = publish.properties.topicAlias
+    const { rawProperties } = publish
+    const alias = rawProperties === null ? publish.properties.topicAlias : rawProperties.topicAlias || undefined
     if (alias === undefined) {
       if (publish.topic === '') {
         throw new ProtocolError(ReasonCode.ProtocolError, 'the Topic Name is empty and there is no Topic Alias')

@@ -5,7 +5,7 @@
  * Invariant: a message that comes back to a broker on its path is not taken a second time. So the identity of a broker
  * is in its store, and outlives the process and the sessions of its bridges.
  */
-import type { Properties } from '@recado/protocol'
+import { type Properties, type PropertySource, userPropertyOf } from '@recado/protocol'
 import { type Store, Table } from '../../ports.ts'
 
 /** Key of the identity of this broker, in the table Meta. */
@@ -25,6 +25,16 @@ export function pathOf({ userProperties }: Properties): string {
   if (userProperties === undefined) return ''
   for (const [name, value] of userProperties) if (name === PATH_PROPERTY) return value
   return ''
+}
+
+const PATH_PROPERTY_BYTES = new TextEncoder().encode(PATH_PROPERTY)
+
+/** Returns the path of a PUBLISH; '' when it has none. Its properties are not decoded for that. */
+export function pathOfPublish({ properties, rawProperties, buffer, payloadStart }: PropertySource): string {
+  if (rawProperties === null) return pathOf(properties)
+  if (!rawProperties.hasUserProperties) return ''
+  const value = userPropertyOf(rawProperties, buffer, payloadStart - rawProperties.fieldBytes, PATH_PROPERTY_BYTES)
+  return value === null ? '' : new TextDecoder().decode(buffer.subarray(value.start, value.end))
 }
 
 /** Whether the broker with this identity is on a path. */

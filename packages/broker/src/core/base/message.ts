@@ -18,7 +18,9 @@ import {
   type Properties,
   type Publish,
   type QoS,
+  type RawProperties,
   utf8Length,
+  variableByteIntegerSize,
 } from '@recado/protocol'
 
 import type { ApplicationMessage, ClientInfo, MessageChanges } from '../../ports.ts'
@@ -103,6 +105,8 @@ export class Message implements ApplicationMessage {
   payloadStart: number
   payloadEnd: number
   #topicField: Uint8Array | null
+  /** Properties as they came, which lie right before the payload; null for a message that has none, or has them in the two fields below. */
+  readonly rawProperties: RawProperties | null
   /** Properties that are passed on, as objects; null since the message has been kept: as bytes it is a tenth of that. */
   #properties: Properties | null
   #propertyField: Uint8Array | null
@@ -120,6 +124,7 @@ export class Message implements ApplicationMessage {
     payloadStart: number,
     payloadEnd: number,
     borrowed: boolean,
+    rawProperties: RawProperties | null,
   ) {
     this.topic = topic
     this.qos = qos
@@ -130,14 +135,19 @@ export class Message implements ApplicationMessage {
     this.payloadStart = payloadStart
     this.payloadEnd = payloadEnd
     this.#topicField = topicField
-    this.#properties = properties
-    this.#propertyField = properties === NO_PROPERTIES ? EMPTY_PROPERTY_FIELD : null
+    this.rawProperties = rawProperties
+    this.#properties = rawProperties === null ? properties : null
+    this.#propertyField = rawProperties === null && properties === NO_PROPERTIES ? EMPTY_PROPERTY_FIELD : null
     this.#borrowed = borrowed
   }
 
   /** `topic` is the real one, a Topic Alias resolved. */
   static fromPublish(publish: Publish, topic: string, publisher: Publisher | null, nowMs: number): Message {
-    const expirySeconds = publish.properties.messageExpiryIntervalSeconds
+    const { rawProperties, buffer, payloadStart } = publish
+    const expirySeconds =
+      rawProperties === null
+        ? publish.properties.messageExpiryIntervalSeconds
+        : rawProperties.expirySeconds(buffer, payloadStart - rawProperties.fieldBytes)
     return new Message(
       topic,
       publish.topicField,
@@ -146,10 +156,11 @@ export class Message implements ApplicationMessage {
       passedOn(publish.properties),
       expiryOf(expirySeconds, nowMs),
       publisher,
-      publish.buffer,
-      publish.payloadStart,
+      buffer,
+      payloadStart,
       publish.payloadEnd,
       true,
+      rawProperties,
     )
   }
 
@@ -184,6 +195,7 @@ export class Message implements ApplicationMessage {
       0,
       parts.payload.length,
       false,
+      null,
     )
     message.hasDisallowedCodePoint = isAnyDisallowed(parts.topic, parts.properties)
     return message
@@ -203,14 +215,26 @@ export class Message implements ApplicationMessage {
       publish.payloadStart,
       publish.payloadEnd,
       false,
+      publish.rawProperties,
     )
-    message.hasDisallowedCodePoint = isAnyDisallowed(publish.topic, publish.properties)
+    message.hasDisallowedCodePoint =
+      publish.rawProperties?.hasDisallowedCodePoint === true || isAnyDisallowed(publish.topic, publish.properties)
     return message.keep()
   }
 
   /** Properties that are passed on: without Topic Alias, Subscription Identifier and Message Expiry Interval. */
   get properties(): Properties {
-    return this.#properties ?? decodeProperties(this.#propertyField!, PacketType.PUBLISH)
+    if (this.#properties !== null) return this.#properties
+    const { rawProperties } = this
+    if (rawProperties === null) return decodeProperties(this.#propertyField!, PacketType.PUBLISH)
+    const properties = passedOn(rawProperties.decode(this.buffer, this.#fieldStart(rawProperties)))
+    if (this.#borrowed) this.#properties = properties
+    return properties
+  }
+
+  /** Beginning of the properties in `buffer`, as they came. */
+  #fieldStart({ fieldBytes }: RawProperties): number {
+    return this.payloadStart - fieldBytes
   }
 
   get payloadLength(): number {
@@ -233,7 +257,7 @@ export class Message implements ApplicationMessage {
   get sizeBytes(): number {
     // The field is not made for this alone: a retained message would hold it for good.
     const topicBytes = this.#topicField === null ? utf8Length(this.topic) : this.#topicField.length - 2
-    return topicBytes + this.payloadEnd - this.payloadStart + this.storedPropertyField.length - 1
+    return topicBytes + this.payloadEnd - this.payloadStart + this.storedPropertyBytes - 1
   }
 
   /** Whether a PUBLISH of it at QoS 1, with the Message Expiry Interval, is one that MQTT can say. */
@@ -248,18 +272,21 @@ export class Message implements ApplicationMessage {
    * beyond the turn.
    */
   keep(blocks: PayloadBlocks | null = null): this {
+    const { rawProperties } = this
     if (this.#properties !== null && this.#properties !== NO_PROPERTIES) {
-      this.#propertyField ??= encodeProperties(this.#properties, PacketType.PUBLISH)
+      if (rawProperties === null) this.#propertyField ??= encodeProperties(this.#properties, PacketType.PUBLISH)
       this.#properties = null
     }
     if (this.#borrowed) {
+      const fieldBytes = rawProperties === null ? 0 : rawProperties.fieldBytes
+      const start = this.payloadStart - fieldBytes
       const length = this.payloadEnd - this.payloadStart
       if (blocks === null) {
-        this.buffer = copyOf(this.buffer, this.payloadStart, this.payloadEnd)
-        this.payloadStart = 0
+        this.buffer = copyOf(this.buffer, start, this.payloadEnd)
+        this.payloadStart = fieldBytes
       } else {
-        this.buffer = blocks.keep(this.buffer, this.payloadStart, this.payloadEnd)
-        this.payloadStart = blocks.start
+        this.buffer = blocks.keep(this.buffer, start, this.payloadEnd)
+        this.payloadStart = blocks.start + fieldBytes
       }
       this.payloadEnd = this.payloadStart + length
       this.#borrowed = false
@@ -273,8 +300,37 @@ export class Message implements ApplicationMessage {
 
   /** Property Length and properties without those that change on the way: encoded once. */
   get storedPropertyField(): Uint8Array {
-    this.#propertyField ??= encodeProperties(this.#properties!, PacketType.PUBLISH)
-    return this.#propertyField
+    if (this.#propertyField !== null) return this.#propertyField
+    const { rawProperties } = this
+    const field =
+      rawProperties === null
+        ? encodeProperties(this.#properties!, PacketType.PUBLISH)
+        : rawProperties.passedOnField(this.buffer, this.#fieldStart(rawProperties))
+    // A retained message would hold both forms for good.
+    if (rawProperties === null || !this.retain) this.#propertyField = field
+    return field
+  }
+
+  /** Bytes of `storedPropertyField`, which is not made for this. */
+  get storedPropertyBytes(): number {
+    if (this.rawProperties === null) return this.storedPropertyField.length
+    const bytes = this.rawProperties.passedOnBytes
+    return variableByteIntegerSize(bytes) + bytes
+  }
+
+  /**
+   * Whether the properties, as they came, are those of a PUBLISH to an MQTT 5.0 client that needs no others: only the
+   * seconds of the Message Expiry Interval are different.
+   */
+  get canSendRawProperties(): boolean {
+    const { rawProperties } = this
+    if (rawProperties === null || rawProperties.aliasAt !== 0) return false
+    return (rawProperties.expiryAt !== 0) === (this.expiresAtMs !== Number.POSITIVE_INFINITY)
+  }
+
+  /** Message Expiry Interval that is left, in seconds. A message of an import may last longer than the property can say. */
+  expirySeconds(nowMs: number): number {
+    return Math.min(Math.max(0, Math.ceil((this.expiresAtMs - nowMs) / 1000)), 0xffff_ffff)
   }
 
   /**
@@ -286,11 +342,7 @@ export class Message implements ApplicationMessage {
     if (subscriptionIdentifiers === null && topicAlias === 0 && this.expiresAtMs === Number.POSITIVE_INFINITY)
       return stored
     const own: Properties = {}
-    if (this.expiresAtMs !== Number.POSITIVE_INFINITY) {
-      const seconds = Math.ceil((this.expiresAtMs - nowMs) / 1000)
-      // A message of an import may last longer than the property can say
-      own.messageExpiryIntervalSeconds = Math.min(Math.max(0, seconds), 0xffff_ffff)
-    }
+    if (this.expiresAtMs !== Number.POSITIVE_INFINITY) own.messageExpiryIntervalSeconds = this.expirySeconds(nowMs)
     if (subscriptionIdentifiers !== null) own.subscriptionIdentifiers = subscriptionIdentifiers
     if (topicAlias !== 0) own.topicAlias = topicAlias
     return joinPropertyFields(stored, encodeProperties(own, PacketType.PUBLISH))

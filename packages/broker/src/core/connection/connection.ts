@@ -167,6 +167,7 @@ export class Connection
       propertySize: this.limits.propertyBytesMax,
       topicFiltersMax: this.limits.packetFiltersMax,
       topicCache: parts.topicCache,
+      rawProperties: true,
       refuseDisallowedCodePoints: !context.options.allowControlCharacters,
     })
     this.#outbox = new Outbox(transport, parts.slabs, context.metrics, () => context.turn.add(this))

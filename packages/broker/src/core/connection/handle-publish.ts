@@ -6,7 +6,7 @@
  */
 import { PacketType, ProtocolError, type Publish, type Pubrel, type QoS, ReasonCode } from '@recado/protocol'
 import { ALLOW, type ClientInfo, type DropReason, PENDING, Table } from '../../ports.ts'
-import { isOnPath, pathOf } from '../base/bridge-path.ts'
+import { isOnPath, pathOfPublish } from '../base/bridge-path.ts'
 import { clientInfoOf } from '../base/client-info.ts'
 import type { Context } from '../base/context.ts'
 import { isDelayed, parseDelayed } from '../base/delay-topics.ts'
@@ -188,10 +188,10 @@ function acceptAndAnswer(
 }
 
 /** Whether bridges have brought back a message that has been here before. */
-function hasComeBack(connection: PublishingClient, { properties }: Publish): boolean {
+function hasComeBack(connection: PublishingClient, publish: Publish): boolean {
   const { identity } = connection.context
-  if (identity === null || properties.userProperties === undefined || connection.hasOwnPaths) return false
-  return isOnPath(pathOf(properties), identity)
+  if (identity === null || connection.hasOwnPaths) return false
+  return isOnPath(pathOfPublish(publish), identity)
 }
 
 /** Drops a message that is acknowledged all the same: its publisher has nothing to do about it. */
@@ -334,8 +334,8 @@ function isNotTaken({ parts }: PublishingClient, reasonCode: number): boolean {
 }
 
 /** Whether a bridge has sent the message: it says so itself, or the message has a path over brokers. */
-function isOfBridge(connection: PublishingClient, { properties }: Publish): boolean {
-  return connection.isBridge || (properties.userProperties !== undefined && pathOf(properties) !== '')
+function isOfBridge(connection: PublishingClient, publish: Publish): boolean {
+  return connection.isBridge || pathOfPublish(publish) !== ''
 }
 
 /** Slows down publishers when the disk does not keep up. */
@@ -404,8 +404,10 @@ export function handlePubrel(connection: PublishingClient, pubrel: Pubrel): void
 
 /** A PUBLISH whose bytes outlive the chunk that it came in. */
 function keepPublish(publish: Publish): Publish {
-  publish.buffer = copyOf(publish.buffer, publish.payloadStart, publish.payloadEnd)
-  publish.payloadEnd -= publish.payloadStart
-  publish.payloadStart = 0
+  // Properties that are bytes lie before the payload.
+  const start = publish.payloadStart - (publish.rawProperties?.fieldBytes ?? 0)
+  publish.buffer = copyOf(publish.buffer, start, publish.payloadEnd)
+  publish.payloadEnd -= start
+  publish.payloadStart -= start
   return publish
 }

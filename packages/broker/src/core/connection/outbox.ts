@@ -35,6 +35,7 @@ const SLABS_KEPT = [1024, 512, 256, 128, 32] as const
 const HEAD_BYTES = 16
 const PINGRESP_BYTES = 2
 const ACK_BYTES = 4
+const NO_BYTES: Uint8Array = new Uint8Array(0)
 /** Bytes that may wait for a slow reader however many there are. */
 const OUTPUT_BYTES_MIN = 16 * 1024
 
@@ -201,6 +202,43 @@ export class Outbox extends Traffic {
     this.#pieceBytes += length
     if (head + length > this.#largestBytes) this.#largestBytes = head + length
     if (this.#pieceBytes >= FLUSH_BYTES && !this.isBlocked) this.flush()
+  }
+
+  /**
+   * Writes a PUBLISH of MQTT 5.0 with the properties as they came (`Message.canSendRawProperties`), which lie before the
+   * payload: both are one copy. Returns false for a payload that is to go by reference.
+   */
+  publishRaw(
+    message: Message,
+    topicField: Uint8Array,
+    qos: QoS,
+    retain: boolean,
+    dup: boolean,
+    packetId: number,
+    nowMs: number,
+  ): boolean {
+    const { buffer, payloadStart, payloadEnd } = message
+    const { fieldBytes, expiryAt } = message.rawProperties!
+    const length = payloadEnd - payloadStart
+    if (length >= BY_REFERENCE_BYTES) return false
+    const metrics = this.#metrics
+    metrics.messagesSent++
+    metrics.packetsSent++
+    metrics.payloadBytesSent += length
+    this.messagesSent++
+    const start = payloadStart - fieldBytes
+    const slab = this.room(HEAD_BYTES + topicField.length + fieldBytes + length)
+    writePublish(slab, 5, topicField, qos, retain, dup, packetId, NO_BYTES, buffer, start, payloadEnd)
+    if (expiryAt !== 0) {
+      const seconds = message.expirySeconds(nowMs) // [MQTT-3.3.2-6]
+      const { bytes } = slab
+      const at = slab.length - length - fieldBytes + expiryAt + 1
+      bytes[at] = seconds >>> 24
+      bytes[at + 1] = seconds >>> 16
+      bytes[at + 2] = seconds >>> 8
+      bytes[at + 3] = seconds
+    }
+    return true
   }
 
   /** PUBACK, PUBREC, PUBREL or PUBCOMP; a Reason Code other than 0 is MQTT 5.0's. */

@@ -88,19 +88,24 @@ export class PublishWriter implements MessageWriter {
     const { mountPoint } = this.#settings
     let topicField = mountPoint === '' ? message.topicField : fieldBelow(mountPoint, message.topic)
     if (topicField === null) return false
-    let propertyField = EMPTY_PROPERTY_FIELD
-    if (protocolVersion === 5) {
-      let alias = 0
-      if (this.aliases !== null) {
-        const assigned = message.topic.length > ALIASED_TOPIC_LENGTH ? null : this.aliases.aliasFor(message.topic)
-        if (assigned !== null) {
-          alias = assigned.alias
-          if (!assigned.isNew) topicField = NO_TOPIC_FIELD
-        }
+    const { nowMs } = this.#context.turn
+    let alias = 0
+    if (protocolVersion === 5 && this.aliases !== null) {
+      const assigned = message.topic.length > ALIASED_TOPIC_LENGTH ? null : this.aliases.aliasFor(message.topic)
+      if (assigned !== null) {
+        alias = assigned.alias
+        if (!assigned.isNew) topicField = NO_TOPIC_FIELD
       }
-      propertyField = message.propertyField(this.#context.turn.nowMs, subscriptionIdentifiers, alias)
     }
-    const propertyBytes = protocolVersion === 5 ? propertyField.length : 0
+    const isRaw =
+      protocolVersion === 5 && alias === 0 && subscriptionIdentifiers === null && message.canSendRawProperties
+    let propertyField = EMPTY_PROPERTY_FIELD
+    let propertyBytes = 0
+    if (isRaw) propertyBytes = message.rawProperties!.fieldBytes
+    else if (protocolVersion === 5) {
+      propertyField = message.propertyField(nowMs, subscriptionIdentifiers, alias)
+      propertyBytes = propertyField.length
+    }
     const remaining = topicField.length + (qos > 0 ? 2 : 0) + propertyBytes + message.payloadLength
     if (
       remaining > REMAINING_LENGTH_MAX ||
@@ -111,6 +116,10 @@ export class PublishWriter implements MessageWriter {
       // Without one it may fit; and the client must not miss the topic of a new alias.
       this.aliases = null
       return this.#writeOther(message, qos, retain, dup, packetId, subscriptionIdentifiers)
+    }
+    if (isRaw) {
+      if (this.#outbox.publishRaw(message, topicField, qos, retain, dup, packetId, nowMs)) return true
+      propertyField = message.propertyField(nowMs, null, 0)
     }
     this.#outbox.publish(message, protocolVersion, topicField, qos, retain, dup, packetId, propertyField)
     return true

@@ -135,14 +135,15 @@ export function messageBytes(message: Message): number {
     MESSAGE_HEAD_BYTES +
     PUBLISH_HEAD_BYTES +
     message.topicField.length +
-    message.storedPropertyField.length +
+    message.storedPropertyBytes +
     message.payloadLength
   )
 }
 
 /** Returns a decoder of stored packets; one that has thrown is dead. */
 function newDecoder(): Decoder {
-  return new Decoder({ role: 'client', protocolVersion: 5, isConnected: true, topicCache: new TopicCache(256) })
+  const topicCache = new TopicCache(256)
+  return new Decoder({ role: 'client', protocolVersion: 5, isConnected: true, topicCache, rawProperties: true })
 }
 
 export function readMessage(bytes: Uint8Array, at: number, decoder: Decoder = newDecoder()): Message {

@@ -389,7 +389,7 @@ export const coreMutants: readonly Mutant[] = [
   mutant(
     'the Message Expiry Interval is passed on one second too long',
     'broker',
-    'Message.propertyField',
+    'Message.expirySeconds',
     'Math.ceil((this.expiresAtMs - nowMs) / 1000)',
     'Math.ceil((this.expiresAtMs - nowMs) / 1000) + 1',
   ),
