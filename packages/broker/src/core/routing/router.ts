@@ -16,7 +16,7 @@ import type { Limits } from '../base/limits.ts'
 import type { Message } from '../base/message.ts'
 import type { Metrics } from '../base/metrics.ts'
 import { Route, sumOf } from './route.ts'
-import { SharedGroup } from './shared-group.ts'
+import { SharedGroup, type SharedGroups } from './shared-group.ts'
 import type { Subscriber, SubscriptionEntry } from './subscriber.ts'
 import { isTopicWithinLimits } from './topic-limits.ts'
 
@@ -92,7 +92,7 @@ export class Router {
     } else {
       let group = subscriptions.groups.get(share.shareName)
       if (group === undefined) {
-        group = new SharedGroup(share.shareName, topicFilter)
+        group = new SharedGroup(share.shareName, topicFilter, this)
         subscriptions.groups.set(share.shareName, group)
       }
       entry.group = group
@@ -122,6 +122,10 @@ export class Router {
     }
     if (subscriptions.plain.size === 0 && subscriptions.groups.size === 0) this.#tree.delete(topicFilter)
     this.#changed(topicFilter)
+  }
+
+  groupOf(shareName: string, topicFilter: string): SharedGroup | undefined {
+    return this.#tree.get(topicFilter)?.groups.get(shareName)
   }
 
   /** Returns the route of a topic; null when the topic is over a limit. Valid until a subscription changes. */

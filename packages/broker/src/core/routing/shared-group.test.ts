@@ -210,6 +210,20 @@ describe("when a member's session ends", () => {
     assert.equal(world.metric('subscriptions'), 0)
   })
 
+  test('what it was given as a member goes to those who are members now, also when all of then have left meanwhile', () => {
+    const [world, a] = group(['a'], { receiveMaximum: 1 })
+    publishMany(world, 1, 3, 1)
+    assert.deepEqual(a!.takePayloads(), ['1'])
+    a!.unsubscribe('$share/g/t')
+    const b = world.client('b')
+    b.acknowledges = true
+    b.connected(lasting)
+    b.subscribe('$share/g/t')
+    a!.disconnect(0, { sessionExpiryIntervalSeconds: 0 })
+    assert.deepEqual(b.takePayloads(), ['1', '2', '3'])
+    assert.equal(world.metric('dropped.session-ended'), 0)
+  })
+
   test('expiry counts as an end', () => {
     const [world, a, b] = group(['a', 'b'])
     publishMany(world, 1, 1, 1)

@@ -11,15 +11,23 @@ import type { Message } from '../base/message.ts'
 import type { Heirs } from '../journal/delivery.ts'
 import { Readiness, type Subscriber, type SubscriptionEntry } from './subscriber.ts'
 
+/** Present Shared Subscriptions. */
+export interface SharedGroups {
+  /** Finds the group of this name; undefined when it has no members. */
+  groupOf(shareName: string, topicFilter: string): SharedGroup | undefined
+}
+
 export class SharedGroup implements Heirs {
   readonly shareName: string
   readonly topicFilter: string
+  readonly #groups: SharedGroups
   readonly #members: SubscriptionEntry[] = []
   #next = 0
 
-  constructor(shareName: string, topicFilter: string) {
+  constructor(shareName: string, topicFilter: string, groups: SharedGroups) {
     this.shareName = shareName
     this.topicFilter = topicFilter
+    this.#groups = groups
   }
 
   get size(): number {
@@ -98,7 +106,9 @@ export class SharedGroup implements Heirs {
   }
 
   inherit(message: Message): boolean {
-    const heir = this.choose(message.topic)
+    // All members may have left since the message was given to one of them, and others have come: theirs is another group.
+    const group = this.#groups.groupOf(this.shareName, this.topicFilter)
+    const heir = group?.choose(message.topic) ?? null
     heir?.subscriber.deliver(message, heir, true)
     return heir !== null
   }

@@ -137,6 +137,7 @@ export class Backlog {
     for (const expired of this.queue.removeWhere((delivery) => delivery.message!.isExpired(nowMs))) {
       this.#owner.discard(expired, 'expired')
     }
+    this.noteFullness()
   }
 
   /** Tells the router whether publishers have to ask `refuses`: until then a message of up to half a queue fits. */

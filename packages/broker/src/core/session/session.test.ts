@@ -482,6 +482,18 @@ describe('offline queue', () => {
     assert.deepEqual(back(a), ['2', '3'])
   })
 
+  test('a queue is not full any more when a message has expired, also when the next one does not fit (seed 50007233)', () => {
+    const { world, p } = away({ overflow: 'reject', limits: { queueBytesMax: 60 } })
+    const { router } = world.core
+    p.publish({ topic: 't', payload: 'x'.repeat(40), qos: 1, properties: { messageExpiryIntervalSeconds: 1 } })
+    assert.equal(router.fullSubscribers, 1)
+    world.advance(3000)
+    p.publish({ topic: 't', payload: 'x'.repeat(100), qos: 1 })
+    assert.equal(world.metric('dropped.expired'), 1)
+    assert.equal(world.metric('dropped.queue-full'), 1)
+    assert.equal(router.fullSubscribers, 0)
+  })
+
   test('overflow reject: a queue full of expired messages refuses nobody', () => {
     const { world, a, p } = away({ overflow: 'reject', limits: { queueMessagesMax: 2 } })
     for (const payload of ['1', '2'])

@@ -1,7 +1,7 @@
 /* Authorizers that decide when a client subscribes are asked again: as a session is resumed, and when rights have changed. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { type ConnectOptions, ReasonCode, type Subscription } from '@recado/protocol'
+import { type ConnectOptions, Puback, ReasonCode, type Subscription } from '@recado/protocol'
 import { type Authorizer, type ClientInfo, PENDING } from '../../ports.ts'
 import { DiskWorld, DURABLE } from '../../testing/disk-world.ts'
 import type { TestClient } from '../../testing/test-client.ts'
@@ -130,6 +130,35 @@ describe('a session that is resumed by another user', () => {
     bob.hasNothing()
     assert.deepEqual(other.takePayloads(), ['shared'])
   })
+})
+
+test('what a withdrawn member had in flight goes to members that have come since it was the last one (seed 40014637)', () => {
+  const { world, rights, ada } = begin(['$share/g/a', 'b'])
+  ada.acknowledges = false
+  publish(world, 'b', 'hers')
+  publish(world, 'a', 'shared')
+  ada.drop()
+  rights.answer = (_user, { topicFilter }) => (topicFilter === 'b' ? 0 : ReasonCode.NotAuthorized)
+  const back = world.client('x')
+  back.acknowledges = false
+  world.connected(back, {
+    ...DURABLE,
+    username: 'ada',
+    properties: { ...DURABLE.properties, receiveMaximum: 1 },
+  })
+  world.settle()
+  // Until it is acknowledged the other one waits for its turn to be given up.
+  const { packetId, payload } = back.takePublish()
+  assert.equal(payload, 'hers')
+  rights.answer = () => 0
+  const other = world.client('other')
+  world.connected(other, as('other'))
+  world.subscribed(other, '$share/g/a', { qos: 1 })
+  back.send(new Puback(packetId))
+  world.settle()
+  back.hasNothing()
+  assert.deepEqual(other.takePayloads(), ['shared'])
+  assert.equal(world.metric('dropped.not-authorized'), 0)
 })
 
 describe('rights that have changed', () => {
