@@ -111,13 +111,14 @@ export async function takeOverAtStart(config: Config): Promise<TakeOverAtStart |
 
 /**
  * Returns sentences about a Mosquitto's data that a start with this configuration would not take, and that somebody may miss: in the
- * current folder, which is Mosquitto's default, or under a name that is no file.
+ * current folder, which is Mosquitto's default, under a name that is no file, or put beside data of ours.
  */
 export function overlookedData({ durability, dataFolder, isDataFolderGiven, persistenceFile }: Config): string[] {
   if (durability === 'memory') return []
   const folder = resolve(isDataFolderGiven ? dataFolder : '.')
   const path = join(folder, persistenceFile)
-  if (existsSync(lmdbFile(resolve(dataFolder)))) return []
+  const ownFile = lmdbFile(resolve(dataFolder))
+  if (existsSync(ownFile)) return isDataFolderGiven ? dataBeside(ownFile, [path, join(folder, SQLITE_FILE)]) : []
   if (!isDataFolderGiven) {
     return isFileWithBytes(path)
       ? [
@@ -130,6 +131,30 @@ export function overlookedData({ durability, dataFolder, isDataFolderGiven, pers
   return [
     `${path} is not imported: it is empty, or no file. Put the data of the Mosquitto there before the first start`,
   ]
+}
+
+/**
+ * Returns a sentence for each database of a Mosquitto that has come to our data after that was made. One that was there before has been
+ * imported, or told of.
+ */
+function dataBeside(ownFile: string, paths: readonly string[]): string[] {
+  const { birthtimeMs } = statSync(ownFile)
+  return paths
+    .filter((path) => isFileWithBytes(path) && statSync(path).ctimeMs > birthtimeMs && isReadableDatabase(path))
+    .map(
+      (path) =>
+        `${path}, the data of a Mosquitto, is not read: ${ownFile} has data already, of an earlier start or import. To start with that of the Mosquitto instead, stop the broker and move ${ownFile} away`,
+    )
+}
+
+/** Returns true for a database of Mosquitto; false for another file, and for one that may not be read. */
+function isReadableDatabase(path: string): boolean {
+  try {
+    return isDatabase(path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EACCES') return false
+    throw error
+  }
 }
 
 /** `3 sessions, 4 subscriptions, ...`, for people. */
