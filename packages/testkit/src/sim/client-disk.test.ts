@@ -8,6 +8,7 @@ class User implements DiskUser {
   isDead = false
   touches = Number.POSITIVE_INFINITY
 
+  opened(): void {}
   touch(): void {
     if (--this.touches <= 0) this.isDead = true
   }

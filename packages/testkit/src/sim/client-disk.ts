@@ -13,6 +13,8 @@ export interface DiskUser {
   readonly isDead: boolean
   /** Notes a use of the disk: the process may die of it. */
   touch(): void
+  /** It has the rows now. */
+  opened(): void
 }
 
 export class ClientDisk {
@@ -93,6 +95,7 @@ export class ClientDisk {
         throw new SessionStoreError('ERR_MQTT_SESSION_STORE_LOCKED', message)
       }
       this.#holder = rows
+      user.opened()
       const found = [...this.rows].sort(([a], [b]) => a - b).map(([key, row]) => [key, row.slice()] as const)
       return { rows: found, quarantined: null }
     })

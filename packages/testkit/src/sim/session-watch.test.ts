@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Message } from '@recado/client'
-import { Pubcomp, Publish, Pubrec, Pubrel } from '@recado/protocol'
+import { Connack, Pubcomp, Publish, Pubrec, Pubrel } from '@recado/protocol'
 import { SessionWatch } from './session-watch.ts'
 
 function watch() {
@@ -14,7 +14,8 @@ function watch() {
   )
   const arrivals = session.processStarts()
   const publish = Publish.of({ topic: 't', qos: 2, packetId: 8, payload: new TextEncoder().encode('m') })
-  const handOut = (by: number) => session.handedOut(arrivals, by, publish as unknown as Message, 'm')
+  const handOut = (by: number, packet = publish, payload = 'm') =>
+    session.handedOut(arrivals, by, packet as unknown as Message, payload)
   session.gets(publish)
   return { failures, session, publish, handOut }
 }
@@ -49,4 +50,49 @@ test('no PUBREC may follow the PUBCOMP of a message that the server has given up
   handOut(1).done(true, false)
   session.sends(new Pubrec(8))
   assert.deepEqual(failures, [])
+})
+
+test('messages of two processes leave in the order in which these have opened the store (seed 40054982)', () => {
+  for (const [openings, payloads, isRight] of [
+    [[1, 2], ['1a', '1b', '2a', '2b'], true],
+    [[2, 1], ['2a', '2b', '1a', '1b'], true],
+    [[1, 2], ['2a', '1a'], false],
+    [[2, 1], ['1a', '2a'], false],
+    [[2, 1], ['2b', '2a'], false],
+    [[2, 1], ['2a', '1b', '1a'], false],
+  ] as const) {
+    const failures: string[] = []
+    const session = new SessionWatch(
+      (_, text) => failures.push(text),
+      () => {},
+      () => 0,
+      () => null,
+    )
+    for (const process of ['1', '2']) {
+      session.processStarts()
+      for (const name of ['a', 'b']) session.published(`${process}${name}`, 1, null)
+    }
+    for (const process of openings) session.storeIsOpen(process)
+    for (const [i, payload] of payloads.entries())
+      session.sends(Publish.of({ topic: 't', qos: 1, packetId: i + 1, payload: new TextEncoder().encode(payload) }))
+    assert.equal(failures.length === 0, isRight, `${payloads}: ${failures[0]}`)
+  }
+})
+
+test('a handler that was busy gets messages of a session that has ended, and then those of the next one (seed 70031640)', () => {
+  for (const [payloads, isRight] of [
+    ['m n m n', true],
+    ['m m n', true],
+    ['m n m n n', false],
+    ['m n n m', false],
+    ['m m m', false],
+  ] as const) {
+    const { failures, session, publish, handOut } = watch()
+    const next = Publish.of({ topic: 't', qos: 2, packetId: 9, payload: new TextEncoder().encode('n') })
+    session.gets(next)
+    session.gets(new Connack(false, 0))
+    for (const each of [publish, next]) session.gets(each)
+    for (const payload of payloads.split(' ')) handOut(1, payload === 'm' ? publish : next, payload)
+    assert.equal(failures.length === 0, isRight, `${payloads}: ${failures}`)
+  }
 })

@@ -5,7 +5,9 @@
  * - A message that was promised (`until: 'stored'` or `publish` has resolved) has been acknowledged in the end, or the
  *   application has heard that it was not delivered. A QoS 2 message is sent under one Packet Identifier in one session, and
  *   never as PUBLISH again once its PUBREL has left. [MQTT-4.3.3-6]
- * - Messages leave in the order of `publish`, on every connection and when they leave for the first time.
+ * - Messages leave in the order of `publish`, on every connection and when they leave for the first time. Those of several
+ *   processes leave in the order in which these have opened the store: one that is closed before it has may open it, and
+ *   write what was published to it, after the next one.
  * - No Packet Identifier in use is given to another message.
  * - A received QoS 2 message is not handed out again when its PUBREC has left; else when it comes again with DUP. PUBREC
  *   and PUBACK leave when the application is done with the message, never before.
@@ -28,6 +30,8 @@ export interface Sent {
   /** Message Expiry Interval in seconds; null for none. */
   readonly intervalSeconds: number | null
   readonly expiresAtMs: number
+  /** Number of the process to which it was published. */
+  readonly process: number
   wasSent: boolean
   /** The server has taken it, or refused it for good. */
   isAnswered: boolean
@@ -56,6 +60,8 @@ export class IncomingPublish {
   readonly earlier: IncomingPublish | null
   /** The subscriptions that have it. */
   readonly by: Set<number> = new Set()
+  /** The subscriptions that have seemed to have it: the application has heard of it. */
+  readonly told: Set<number> = new Set()
   open = 0
   isDone: boolean
   /** Until the server has heard that, it comes again. */
@@ -85,6 +91,21 @@ export class IncomingPublish {
   }
 }
 
+/** Whether a message that was handed out may be this one. */
+type IsAlike = (arrival: IncomingPublish) => boolean
+
+/** Finds the first arrival for each of these, in their order; null when there is none for one of them. */
+function inOrder(arrivals: readonly IncomingPublish[], all: readonly IsAlike[]): IncomingPublish[] | null {
+  const found: IncomingPublish[] = []
+  let at = -1
+  for (const isAlike of all) {
+    at = arrivals.findIndex((each, i) => i > at && isAlike(each))
+    if (at < 0) return null
+    found.push(arrivals[at]!)
+  }
+  return found
+}
+
 export interface HandOut {
   /** The application is done with it. isForAll: by an acknowledgement that counts for all subscriptions; isRefused: by a refusal. */
   done(isForAll: boolean, isRefused: boolean): void
@@ -106,10 +127,14 @@ export class SessionWatch {
   /** Session that the server had for the client when it last connected. */
   #serverSession: unknown = null
   #process = 0
+  /** Processes in the order in which they have opened the store. */
+  readonly #openings: number[] = []
   /** Messages in flight as the server sees them, by identifier. */
   readonly #inflight: Map<number, { sent: Sent; process: number }> = new Map()
-  #lastOnConnection = 0
-  #lastFirst = 0
+  #lastOnConnection: Sent | null = null
+  #lastFirst: Sent | null = null
+  /** Messages that each subscription has been handed out, in their order. */
+  readonly #handed: Map<number, { readonly arrival: IncomingPublish; readonly isAlike: IsAlike }[]> = new Map()
   /** QoS 2 messages from the server, until PUBREL. */
   readonly #incoming: Map<number, IncomingPublish> = new Map()
   /** Identifiers of those whose PUBREC has left. */
@@ -150,6 +175,16 @@ export class SessionWatch {
     return this.#arrivals
   }
 
+  /** Number of the present process. */
+  get process(): number {
+    return this.#process
+  }
+
+  /** A process has the store now, and what it has found in it comes before what was published to it. */
+  storeIsOpen(process: number): void {
+    this.#openings.push(process)
+  }
+
   /** With its store everything that the client knew is gone. */
   storeIsLost(): void {
     for (const sent of this.messages.values()) sent.isVoid = true
@@ -175,6 +210,7 @@ export class SessionWatch {
       promise: 'none',
       intervalSeconds,
       expiresAtMs: intervalSeconds === null ? Number.POSITIVE_INFINITY : this.#nowMs() + intervalSeconds * 1000,
+      process: this.#process,
       wasSent: false,
       isAnswered: false,
       isUndelivered: false,
@@ -230,7 +266,7 @@ export class SessionWatch {
   // --- the wire -----------------------------------------------------------------------------------------------------
 
   connectionStarts(): void {
-    this.#lastOnConnection = 0
+    this.#lastOnConnection = null
     this.#incomingQoS1.clear()
   }
 
@@ -268,11 +304,11 @@ export class SessionWatch {
     }
     const fail = (checker: Checker, text: string): void =>
       this.#fail(checker, `PUBLISH ${packetId} ${name(sent)}${isDup ? ' DUP' : ''}: ${text}`)
-    if (sent.number === this.#lastOnConnection) fail('exactly once', 'sent twice on one connection')
-    else if (sent.number < this.#lastOnConnection) fail('order', 'after a later message [MQTT-4.6.0-1]')
-    this.#lastOnConnection = sent.number
+    if (sent === this.#lastOnConnection) fail('exactly once', 'sent twice on one connection')
+    else if (this.#isBefore(sent, this.#lastOnConnection)) fail('order', 'after a later message [MQTT-4.6.0-1]')
+    this.#lastOnConnection = sent
     // What was given up may come back with the next process, if it is not out of the store.
-    if (!sent.wasSent && !sent.isUndelivered && sent.number < this.#lastFirst)
+    if (!sent.wasSent && !sent.isUndelivered && this.#isBefore(sent, this.#lastFirst))
       fail('order', 'for the first time after a later message')
     const nowMs = this.#nowMs()
     if (!isDup && nowMs > sent.expiresAtMs) fail('expiry', `it expired ${nowMs - sent.expiresAtMs} ms ago`)
@@ -281,7 +317,7 @@ export class SessionWatch {
     if (interval !== (sent.intervalSeconds === null ? null : Math.min(sent.intervalSeconds, left)))
       fail('expiry', `its Message Expiry Interval is ${interval}, it has ${left} s left`)
     sent.wasSent = true
-    this.#lastFirst = Math.max(this.#lastFirst, sent.number)
+    if (!this.#isBefore(sent, this.#lastFirst)) this.#lastFirst = sent
     const holder = this.#inflight.get(packetId)
     if (holder !== undefined && holder.sent !== sent)
       fail('packet ids', `the identifier is that of ${name(holder.sent)} [MQTT-2.2.1-3]`)
@@ -294,6 +330,13 @@ export class SessionWatch {
     sent.session = this.#session
     sent.packetId = packetId
     this.#inflight.set(packetId, { sent, process: this.#process })
+  }
+
+  /** Whether a message comes before another one in the order of the store; false without another one. */
+  #isBefore(sent: Sent, other: Sent | null): boolean {
+    if (other === null) return false
+    if (sent.process === other.process) return sent.number < other.number
+    return this.#openings.indexOf(sent.process) < this.#openings.indexOf(other.process)
   }
 
   #sendsPubrec(packetId: number, reasonCode: number): void {
@@ -404,14 +447,14 @@ export class SessionWatch {
     // A subscription gets messages in the order in which they have come. Some that it never gets look like this one: those
     // of an earlier session, for other subscriptions or done with in an earlier process, whose identifier is used again.
     const last = arrivals.findLastIndex((each) => each.by.has(by))
-    const fitting = arrivals.filter(
-      (each, i) =>
-        i > last &&
-        each.packetId === packetId &&
-        each.payload === payload &&
-        each.identifiers === identifiers &&
-        (isDup || !each.isDup),
-    )
+    const isAlike = (each: IncomingPublish): boolean =>
+      each.packetId === packetId &&
+      each.payload === payload &&
+      each.identifiers === identifiers &&
+      (isDup || !each.isDup)
+    const handed = this.#handed.get(by) ?? []
+    this.#handed.set(by, handed)
+    const fitting = arrivals.filter((each, i) => i > last && isAlike(each))
     // What one subscription has refused the others do not get; and one that has had none is not behind, but gets what has just come.
     const arrival =
       (last < 0 ? fitting.findLast(({ session }) => session === this.#session) : undefined) ??
@@ -420,13 +463,24 @@ export class SessionWatch {
     const fail = (text: string): void =>
       this.#fail('exactly once', `PUBLISH ${packetId} ${payload.slice(0, 20)}: ${text}`)
     if (arrival === undefined) {
-      fail('handed out twice')
+      // What seems to be of this session may have been of an earlier one, which a busy handler gets late.
+      const known = handed.filter((each) => arrivals.includes(each.arrival))
+      const meant = inOrder(arrivals, [...known.map((each) => each.isAlike), isAlike])
+      if (meant === null) fail('handed out twice')
+      else {
+        for (const each of known) each.arrival.by.delete(by)
+        for (const each of meant) each.by.add(by)
+        const changed = known.map((each, i) => ({ ...each, arrival: meant[i]! }))
+        this.#handed.set(by, [...changed, { arrival: meant.at(-1)!, isAlike }])
+      }
       return { done: () => {}, isFirst: false }
     }
+    handed.push({ arrival, isAlike })
     const { earlier } = arrival
-    const isFirst = earlier?.wasHanded !== true
+    const isFirst = earlier?.wasHanded !== true && !arrival.told.has(by)
+    arrival.told.add(by)
     if (arrival.isDuplicate) fail('handed out again after PUBREC')
-    else if (!isFirst) {
+    else if (earlier?.wasHanded === true) {
       this.#cover('store.handed-out-again')
       if (!isDup) fail('handed out again without dup')
     }

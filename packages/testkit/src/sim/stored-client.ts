@@ -42,12 +42,16 @@ class Process implements DiskUser, Environment {
   touchesLeft: number = Number.POSITIVE_INFINITY
   /** Messages that have come in for it: a closed client still hands out its buffered messages. */
   readonly arrivals: IncomingPublish[]
+  readonly #number: number
+  readonly #watch: SessionWatch
   readonly #owner: StoredClient
   readonly #loop: Loop
   readonly #chance: Chance
 
-  constructor(owner: StoredClient, loop: Loop, chance: Chance, arrivals: IncomingPublish[]) {
-    this.arrivals = arrivals
+  constructor(owner: StoredClient, loop: Loop, chance: Chance, watch: SessionWatch) {
+    this.arrivals = watch.processStarts()
+    this.#number = watch.process
+    this.#watch = watch
     this.#owner = owner
     this.#loop = loop
     this.#chance = chance
@@ -55,6 +59,10 @@ class Process implements DiskUser, Environment {
 
   touch(): void {
     if (!this.isDead && --this.touchesLeft <= 0) this.#owner.die(this)
+  }
+
+  opened(): void {
+    this.#watch.storeIsOpen(this.#number)
   }
 
   guard(callback: () => void): () => void {
@@ -220,7 +228,7 @@ export class StoredClient {
     const { profile } = this
     const { clientId, version, expirySeconds, maximumPacketSize, will } = profile
     const { loop, cover } = this.#world
-    const process = new Process(this, loop, this.#chance, this.#watch.processStarts())
+    const process = new Process(this, loop, this.#chance, this.#watch)
     if (touchesOfRecovery > 0) process.touchesLeft = touchesOfRecovery
     this.#process = process
     // One batch was on its way, perhaps, and the next one would have done it.

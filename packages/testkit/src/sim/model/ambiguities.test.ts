@@ -12,7 +12,7 @@ import { Model } from './model.ts'
 import { checkSettled } from './settled.ts'
 import { Expectation, ModelConnection, ModelSession, type Publication, type Subscription } from './state.ts'
 import { handleSubscribe } from './subscriptions.ts'
-import type { ConnectIn, PublishPacket, Version } from './types.ts'
+import type { ConnectIn, FilterIn, PublishPacket, Version } from './types.ts'
 
 const PUBLISH: PublishPacket = {
   type: 'PUBLISH',
@@ -237,4 +237,139 @@ test('a drop of a retained message explains nothing but that message, whatever i
   session.drops.delete('t\n1')
   checkSettled(model)
   assert.equal(model.violations.length, 1)
+})
+
+test('what came for a subscription that was replaced may have been what another one had asked for (seed 40016041)', () => {
+  // Subscription Identifiers of what comes; the last one fits nothing that is left.
+  for (const [came, isRight] of [
+    [['', '2'], true],
+    [['', ''], true],
+    [['4', '2'], true],
+    [['4', ''], true],
+    [['4', '4'], false],
+    [['2', '2'], false],
+    [['', '2', '4'], false],
+    [['', '', ''], false],
+  ] as const) {
+    const { model, connect, session } = world()
+    const connection = connect(5)
+    connection.isConnackSent = true
+    const publication = model.newPublication('a/b', 'm', 0, true, '', null, session, '')
+    model.retained.set('a/b', [{ seq: 0, publication, by: publication, isPromised: true }])
+    const subscribe = (topicFilter: string, identifier: number, retainHandling: 0 | 1): void => {
+      model.seq++
+      const filter = { topicFilter, qos: 1, noLocal: false, retainAsPublished: false, retainHandling } as const
+      handleSubscribe(model, connection, session, { type: 'SUBSCRIBE', packetId: 9, identifier, filters: [filter] })
+    }
+    subscribe('#', 4, 0)
+    subscribe('a/#', 0, 0)
+    subscribe('a/#', 2, 1)
+    subscribe('#', 0, 1)
+    for (const identifier of came) {
+      const identifiers = identifier === '' ? [] : [Number(identifier)]
+      model.send(connection, { ...PUBLISH, topic: 'a/b', qos: 0, packetId: 0, retain: true, identifiers })
+    }
+    assert.equal(model.violations.length === 0, isRight, `${came.join(', ')}: ${model.violations[0]?.text}`)
+  }
+})
+
+test('a Topic Filter that stands twice in a SUBSCRIBE goes on with what is retained (seed 70018067)', () => {
+  // Retain Handling of the second one, QoS of what comes.
+  for (const [retainHandling, came, isRight] of [
+    [2, [1], true],
+    [1, [1], true],
+    [0, [1], true],
+    [2, [0], false],
+    [0, [0], false],
+    [2, [1, 1], false],
+    [0, [1, 1], false],
+  ] as const) {
+    const { model, connect, session } = world()
+    const connection = connect(5)
+    connection.isConnackSent = true
+    const publication = model.newPublication('t', 'm', 1, true, '', null, session, '')
+    model.retained.set('t', [{ seq: 0, publication, by: publication, isPromised: true }])
+    const filter = { topicFilter: 't', noLocal: false, retainAsPublished: false }
+    const filters: FilterIn[] = [
+      { ...filter, qos: 0, retainHandling: 0 },
+      { ...filter, qos: 1, retainHandling },
+    ]
+    model.receive(connection, { type: 'SUBSCRIBE', packetId: 9, identifier: 0, filters }, true)
+    model.send(connection, { type: 'SUBACK', packetId: 9, reasonCodes: [0, 1], hasProblems: false })
+    for (const [i, qos] of came.entries())
+      model.send(connection, { ...PUBLISH, qos, packetId: qos === 0 ? 0 : i + 1, retain: true })
+    assert.equal(model.violations.length === 0, isRight, `${retainHandling} ${came}: ${model.violations[0]?.text}`)
+  }
+})
+
+test('what seems to have come for a subscription that was replaced may have come for the next one (seed 70016557)', () => {
+  // Number of times that the message comes at QoS 2.
+  for (const [times, isRight] of [
+    [0, false],
+    [1, true],
+  ] as const) {
+    const { model, connect, session } = world()
+    const connection = connect(5)
+    connection.isConnackSent = true
+    const publication = model.newPublication('t', 'm', 2, true, '', null, session, '')
+    publication.isAcknowledged = true
+    model.retained.set('t', [{ seq: 0, publication, by: publication, isPromised: true }])
+    const subscribe = (qos: 1 | 2, retainHandling: 0 | 2): void => {
+      const filter = { topicFilter: 't', qos, noLocal: false, retainAsPublished: false, retainHandling }
+      model.receive(connection, { type: 'SUBSCRIBE', packetId: 9, identifier: 0, filters: [filter] }, true)
+      model.send(connection, { type: 'SUBACK', packetId: 9, reasonCodes: [qos], hasProblems: false })
+    }
+    subscribe(2, 0)
+    subscribe(2, 0)
+    // Of the first one, which is on its way to the disk, or the second one.
+    for (let i = 1; i <= times; i++) {
+      model.send(connection, { ...PUBLISH, qos: 2, packetId: i, retain: true })
+      model.receive(connection, { type: 'PUBREC', packetId: i, reasonCode: 0x80, hasProblems: false }, true)
+    }
+    subscribe(1, 2)
+    checkSettled(model)
+    assert.equal(model.violations.length === 0, isRight, model.violations[0]?.text)
+  }
+})
+
+test('what was dropped for a slow reader and is published once more has come as what it is now (seed 70026195)', () => {
+  // Contents of what comes the second time.
+  for (const [came, isRight] of [
+    [['m', 'n', 'o'], true],
+    [['m', 'n', 'm', 'o'], true],
+    [['m', 'o', 'n'], true],
+    [['m', ['n', 'n'], 'o'], false],
+  ] as const) {
+    const { model, connect, session } = world()
+    model.settings = { ...model.settings, queueQoS0: false }
+    model.hasQueuedQoS0 = false
+    const connection = connect(5)
+    connection.isConnackSent = true
+    const filter = { topicFilter: 't', qos: 0, noLocal: false, retainAsPublished: false, retainHandling: 2 } as const
+    model.receive(connection, { type: 'SUBSCRIBE', packetId: 9, identifier: 0, filters: [filter] }, true)
+    model.send(connection, { type: 'SUBACK', packetId: 9, reasonCodes: [0], hasProblems: false })
+    const publish = (payload: string): void => {
+      model.seq++
+      const publication = model.newPublication('t', payload, 1, false, '', null, session, '')
+      model.accept(publication, 't', null)
+    }
+    const send = (payload: string): void =>
+      model.send(connection, { ...PUBLISH, payload, qos: 0, packetId: 0, retain: false })
+    for (const payload of ['m', 'n', 'o']) {
+      if (payload === 'n') {
+        connection.blockedSinceMs = 0
+        checkDrop(model, 'a', 't', 0, 'slow-reader')
+      }
+      publish(payload)
+      if (payload !== 'n') send(payload)
+      model.turnEnded()
+    }
+    connection.blockedSinceMs = -1
+    for (const payloads of came.map((each) => [each].flat())) {
+      publish(payloads[0]!)
+      for (const payload of payloads) send(payload)
+      model.turnEnded()
+    }
+    assert.equal(model.violations.length === 0, isRight, `${came}: ${model.violations[0]?.text}`)
+  }
 })

@@ -121,7 +121,7 @@ function rollBackExpectation(model: Model, session: ModelSession, expectation: E
   const { publication, qos, progress } = expectation
   if (progress === 'cancelled') return
   if (session.isRevived) expectation.isOptional = true
-  expectation.isWithdrawn = false
+  expectation.withdrawnMs = null
   expectation.wasGivenUp = false
   // Only what has been acknowledged to its publisher must be there.
   if (!publication.isAcknowledged || publication.qos === 0 || expectation.forSubscription !== null)

@@ -55,7 +55,8 @@ function noteDrop(model: Model, clientId: string, topic: string, qos: QoS, reaso
   const owners = [...model.sessions.values(), ...model.endedNow].filter((session) => session.clientId === clientId)
   let isRight = false
   for (const session of owners) {
-    if (endsFlow(model, session, topic, qos, reason)) return
+    // With a session that is over its flows are: what was written before leaves all the same.
+    if (!session.isOver && endsFlow(model, session, topic, qos, reason)) return
     countDrop(session, topic, qos)
     const isGivenUp = reason === 'packet-too-large' || reason === 'not-authorized'
     if (isGivenUp && qos === 2 && (session.crashes > 0 || session.wasBlocked)) session.givenUp.count++

@@ -8,6 +8,7 @@ import { deliver } from './deliveries.ts'
 import { checkDrop } from './drops.ts'
 import { findNew } from './look-alikes.ts'
 import { Model } from './model.ts'
+import { checkRight } from './rights.ts'
 import { Expectation, GroupDue, ModelConnection, ModelSession, type Publication } from './state.ts'
 import { withdraw } from './subscriptions.ts'
 import type { PublishPacket } from './types.ts'
@@ -317,4 +318,46 @@ test('a message for a member that comes once more after a crash waits at QoS 0 w
       [isReviewed],
     )
   }
+})
+
+test('what was written to a slow reader before its subscription was withdrawn leaves when that reads again (seed 40011490)', () => {
+  for (const [blockedMs, withdrawnMs, isRight] of [
+    [100, 200, true],
+    [300, 200, false],
+    [-1, 200, false],
+  ] as const) {
+    const { model, open, member, publish } = world()
+    const session = member('slow')
+    session.subscriptions[0] = { ...session.subscriptions[0]!, topicFilter: 't', shareName: null }
+    const connection = open(session, 'slow#1')
+    const { publication } = publish('m', session)
+    const expectation = new Expectation(publication, session, 1, false, '', ++model.seq, null, null)
+    session.add(expectation)
+    connection.blockedSinceMs = blockedMs
+    model.nowMs = withdrawnMs
+    withdraw(model, 'slow', 't', 0x87)
+    model.nowMs = 400
+    const why = checkRight(model, connection, session, expectation, false)
+    assert.equal(why, isRight ? null : 'its subscription has been withdrawn')
+  }
+})
+
+test('what a withdrawn member gives up comes to a later one that waits for the same message at another QoS (seed 40014637)', () => {
+  const { model, open, member, owe, publish, send, find } = world()
+  const first = member('first')
+  const group = publish('m', first)
+  const { publication } = group
+  const shared = owe(group, first)
+  const before = open(first, 'first#1')
+  send(shared, before, 1)
+  before.state = 'closed'
+  const second = member('second')
+  const own = new Expectation(publication, second, 2, false, '', ++model.seq, null, null)
+  second.add(own)
+  const connection = open(second, 'second#1')
+  assert.equal(find(connection, publication), own, 'it is compared with that one, and is wrong')
+  open(first, 'first#2')
+  first.subscriptions[0]!.toSeq = ++model.seq
+  const found = find(connection, publication)
+  assert.ok(found instanceof Expectation && found !== own && found.group === group && found.session === second)
 })

@@ -10,6 +10,8 @@
  * - `findResent` takes the message that has this Packet Identifier. When that one looks otherwise (a 5.0 client sees more than a 3.1.1 client did, or
  *   a crash has given the identifier to another one) it changes places with the one that looks like the packet (`swapWith`).
  * - `earlierTwin` is the case in which a crash has brought an earlier message with the same identifier back.
+ * - `isStillToCome` does so for retained messages of which one of several comes, as each of the subscriptions wants it that took the place of
+ *   each other: the one that has come may be that of another subscription.
  * - `giveBack` undoes a choice of a Shared Subscription: what another member seems to have got may have been a look-alike that is still open, or is when
  *   a third member is asked the same (`takePlaceOf`). It follows such chains, each message once, so it ends.
  * - `Sequence` (`order.ts`) searches for an order when the assignment as it stands has none.
@@ -196,9 +198,10 @@ export function findNew(
     older.swapWith(later)
     return later
   }
+  for (const each of list) if (fits(each) && isStillToCome(list, each)) return each
+  if (!isSecond && passOn(model, packet.topic)) return findNew(model, connection, session, packet, failed, true)
   const wrong = open.find(({ qos }) => qos === packet.qos) ?? open[0]
   if (wrong !== undefined) return wrong
-  if (!isSecond && passOn(model, packet.topic)) return findNew(model, connection, session, packet, failed, true)
   explain(model, session, packet, list, failed)
   return null
 }
@@ -237,6 +240,33 @@ function wasAnother(taken: Expectation, asked: Set<Expectation>): boolean {
   if (other.progress === 'pending') other.takePlaceOf(taken)
   else other.swapWith(taken)
   if (other.group !== null) other.group.takenBy = other
+  return true
+}
+
+/**
+ * Whether a retained message is still to come, because what seemed to come in its place (`alternatives`) was that of
+ * another subscription which looks the same. That one has come then, if need be in the place of a third.
+ */
+function isStillToCome(
+  list: readonly Expectation[],
+  { alternatives }: Expectation,
+  asked: Set<readonly Expectation[]> = new Set(),
+): boolean {
+  const taken = alternatives?.find(({ wasSent, progress }) => wasSent && progress !== 'cancelled')
+  if (alternatives == null || taken === undefined || asked.has(alternatives)) return false
+  asked.add(alternatives)
+  const other = list.find(
+    (each) =>
+      each.alternatives !== alternatives &&
+      each.forSubscription !== null &&
+      each.looksLike(taken) &&
+      each.seq < taken.sentSeq &&
+      (each.progress === 'pending' || (each.progress === 'cancelled' && isStillToCome(list, each, asked))),
+  )
+  if (other === undefined) return false
+  other.takePlaceOf(taken)
+  for (const each of other.alternatives ?? []) if (each.progress === 'pending') each.progress = 'cancelled'
+  for (const each of alternatives) each.progress = 'pending'
   return true
 }
 

@@ -25,7 +25,6 @@ import { isCertificate, keepBirth } from './sparkplug.ts'
 import {
   type Expectation,
   type GroupDue,
-  keyOf,
   ModelConnection,
   type ModelSession,
   type Noted,
@@ -522,18 +521,25 @@ export class Model {
         expectation.isOptional = true
         continue
       }
+      // One of the same content that need not have come any more seems to have come instead: it was dropped when it was due, or
+      // was due before a crash.
+      const stale = session.expectations
+        .get(publication.key)!
+        .find(
+          (each) => each.qos === 0 && each.isOptional && each.seq < expectation.seq && each.sentSeq > expectation.seq,
+        )
+      if (stale !== undefined) {
+        if (!expectation.looksLike(stale)) expectation.isOptional = true
+        else {
+          if (stale.group?.takenBy === stale) stale.group.takenBy = null
+          expectation.takePlaceOf(stale)
+        }
+        continue
+      }
       const drops = session.drops.get(`${publication.topic}\n0`) ?? 0
       if (drops > 0) {
         session.drops.set(`${publication.topic}\n0`, drops - 1)
         expectation.progress = 'cancelled'
-        continue
-      }
-      // One of the same content that was due before a crash seems to have come instead.
-      const isTold = session.expectations
-        .get(keyOf(publication))!
-        .some((each) => each.qos === 0 && each.seq < expectation.seq && each.sentSeq > expectation.seq)
-      if (isTold) {
-        expectation.isOptional = true
         continue
       }
       this.fail(

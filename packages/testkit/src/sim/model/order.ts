@@ -17,6 +17,8 @@ const TRIES_MAX = 20_000
 export class Sequence {
   readonly #sent: Expectation[] = []
   readonly #last: Map<string, number> = new Map()
+  /** Whether one that has come must have been another one that looks the same: `#last` does not know of that. */
+  #hasChangedPlaces = false
 
   /** Whether it would come after nothing of its stream that is later. */
   fits(expectation: Expectation): boolean {
@@ -27,9 +29,11 @@ export class Sequence {
   add(expectation: Expectation): boolean {
     this.#sent.push(expectation)
     if (hasNoOrder(expectation)) return true
-    if (!this.fits(expectation)) return this.#isInSomeOrder()
-    this.#last.set(streamOf(expectation), expectation.publication.index)
-    return true
+    const fits = this.fits(expectation)
+    if (fits) this.#last.set(streamOf(expectation), expectation.publication.index)
+    if (fits && !this.#hasChangedPlaces) return true
+    this.#hasChangedPlaces = true
+    return this.#isInSomeOrder()
   }
 
   /** Messages that are still to come, or seem to have come on another connection: one of these may have come instead. */

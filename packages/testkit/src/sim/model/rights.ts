@@ -124,13 +124,15 @@ export function checkRight(
   expectation: Expectation,
   isAgain: boolean,
 ): string | null {
-  const { publication, qos, forSubscription } = expectation
+  const { publication, qos, forSubscription, withdrawnMs } = expectation
   let sinceMs = connection.blockedSinceMs >= 0 ? connection.blockedSinceMs : model.nowMs
   // It leaves when its packet id is on disk: that it does was decided before.
   if (qos === 2 && session.isDurable && !isAgain) sinceMs = forSubscription === null ? publication.atMs : 0
   // At QoS 2 it may have been on its way to the disk.
   const mayHaveBegun = isAgain || (qos === 2 && session.isDurable)
-  if (expectation.isWithdrawn && !mayHaveBegun && isUnsubscribed(session, publication.topic))
+  // What had been written to a slow reader before leaves when that reads again.
+  const mayHaveLeft = connection.blockedSinceMs >= 0 && withdrawnMs !== null && withdrawnMs >= connection.blockedSinceMs
+  if (withdrawnMs !== null && !mayHaveLeft && !mayHaveBegun && isUnsubscribed(session, publication.topic))
     return 'its subscription has been withdrawn'
   if (!model.rights.mightReceive(session.clientId, publication.topic, sinceMs)) return 'the client may not receive it'
   return isAgain || mightBePublished(model, expectation) ? null : 'who has published it may not any more'

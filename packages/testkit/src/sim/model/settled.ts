@@ -89,7 +89,13 @@ function checkSession(model: Model, session: ModelSession): void {
           )
         continue
       }
-      if (!isOwed(model, session, expectation) || spare[qos]!-- > 0) continue
+      if (!isOwed(model, session, expectation)) continue
+      // So may one that need not come and looks like this one as an earlier subscription wanted it.
+      const spared = shapesOf(expectation).findLast((each) => spare[each.qos]! > 0)
+      if (spared !== undefined) {
+        spare[spared.qos]!--
+        continue
+      }
       if (!takeDrop(drops, expectation))
         model.fail(
           expectation.forSubscription === null ? 'no loss' : 'retained',
@@ -99,13 +105,17 @@ function checkSession(model: Model, session: ModelSession): void {
   }
 }
 
+/** Forms in which it may come: one for each of the subscriptions that took the place of each other, its own one last. */
+function shapesOf(expectation: Expectation): Expectation[] {
+  return [...(expectation.alternatives ?? []).filter((each) => each !== expectation), expectation]
+}
+
 /**
  * Takes one of the drops that explain why it has not come. A retained message may have been dropped as an earlier
  * subscription wanted it, at another QoS: that drop explains nothing else.
  */
 function takeDrop(drops: Map<string, number>, expectation: Expectation): boolean {
-  const others = (expectation.alternatives ?? []).filter((each) => each !== expectation)
-  for (const { publication, qos } of [...others, expectation]) {
+  for (const { publication, qos } of shapesOf(expectation)) {
     const key = `${publication.topic}\n${qos}`
     const left = drops.get(key) ?? 0
     if (left === 0) continue

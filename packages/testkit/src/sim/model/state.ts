@@ -149,8 +149,8 @@ export class Expectation {
   isGivenUp = false
   /** Number of times that it was sent as new: more than once after a crash, or for another one of the same content. */
   timesSent = 0
-  /** The subscriptions that it was for have been withdrawn. */
-  isWithdrawn = false
+  /** When the subscriptions that it was for were withdrawn; null: they were not. */
+  withdrawnMs: number | null = null
   /** Whether it has gone from this member, in flight, to its group: the client was back, and was not to have it any more. */
   wasGivenUp = false
   /** When it went, or may have gone, from this member to another one of its group; 0: it did not. */

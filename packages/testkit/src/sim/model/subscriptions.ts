@@ -45,7 +45,6 @@ export function handleSubscribe(
   const reasonCodes: number[] = []
   const made: Subscription[] = []
   const replaced: Subscription[] = []
-  const wantsRetained: Subscription[] = []
   for (const filter of filters) {
     const { topicFilter } = filter
     model.cover(sharedParts(topicFilter) === null ? `subscribe.qos${filter.qos}` : 'subscribe.shared')
@@ -65,10 +64,10 @@ export function handleSubscribe(
     if (old !== undefined) replaced.push(old)
     made.push(subscription)
     reasonCodes.push(subscription.qos)
-    if (wantsThem) wantsRetained.push(subscription)
+    // At once: a later filter of this packet may be the same one, and goes on with them.
+    if (wantsThem) deliverRetained(model, session, subscription)
   }
   model.owe(connection, { type: 'SUBACK', packetId, subscriptions: made, ended: replaced, reasonCodes })
-  for (const subscription of wantsRetained) deliverRetained(model, session, subscription)
 }
 
 /** The broker makes a subscription of its own for a client. */
@@ -195,7 +194,7 @@ export function withdraw(model: Model, clientId: string, topicFilter: string, re
     for (const each of list) {
       if (live.some(({ filter }) => matchesFilter(filter, each.publication.topic))) continue
       each.isOptional = true
-      each.isWithdrawn = true
+      each.withdrawnMs = model.nowMs
       if (each.group === null) continue
       if (each.progress === 'pending') each.passedOnSeq = model.seq
       passOnWithdrawn(model, each.group)
