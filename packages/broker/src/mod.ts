@@ -70,7 +70,17 @@ export type {
   SubscribeOptions,
   UpgradeOptions,
 } from './broker-options.ts'
-export { isOnPath, PATH_PROPERTY, pathOf, withPath } from './core/base/bridge-path.ts'
+export {
+  believedPath,
+  isOnPath,
+  MARK_DIGITS,
+  marksOf,
+  PATH_PROPERTY,
+  pathOf,
+  pathProperty,
+  withPath,
+  writeMarks,
+} from './core/base/bridge-path.ts'
 export {
   BRIDGE_INFLIGHT_MAX,
   type Limit,

@@ -1,10 +1,11 @@
 /** The session of a bridge at its broker, on a simulated disk; what it says to the remote broker is kept by the test. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Connack, Disconnect, Publish, type QoS, ReasonCode } from '@recado/protocol'
+import { Connack, Disconnect, type Properties, Publish, type QoS, ReasonCode } from '@recado/protocol'
+import { marksOf } from './core/base/bridge-path.ts'
 import type { DropReason } from './ports.ts'
 import { type RelayedMessage, type RelayPeer, RelaySession } from './relay.ts'
-import { DiskWorld, DURABLE } from './testing/mod.ts'
+import { DiskWorld, DURABLE, type TestClient } from './testing/mod.ts'
 
 /** Remote broker that keeps what it is sent. */
 class Peer implements RelayPeer {
@@ -172,6 +173,98 @@ test('a message that bridges have brought back to this broker is acknowledged an
   client.publish({ topic: 't', payload: 'x', qos: 1, ...properties('them,meme') })
   world.settle()
   assert.equal(world.metric('dropped.loop'), 1)
+})
+
+/** Options of a client that has copied the property of another message, with what it publishes. */
+function copied(path: string, topic: string, payload: string): { properties: Properties } {
+  const value = `${path}:${marksOf(topic, Buffer.from(payload))}`
+  return { properties: { userProperties: [['recado-path', value] as [string, string]] } }
+}
+
+/** Client that has subscribed to everything, as a bridge does or as an application does. */
+function reader(world: DiskWorld, id: string, retainAsPublished: boolean): TestClient {
+  const client = world.client(id)
+  client.connected()
+  client.subscribe('#', { retainAsPublished })
+  return client
+}
+
+test('a message with the path of another one is new: a client has answered with its properties', () => {
+  const world = new DiskWorld()
+  world.core.context.identity = 'me'
+  const witness = reader(world, 'w', false)
+  const client = world.client('c')
+  client.connected()
+  const brought = copied('me,them', 'lamp/set', 'on')
+  client.publish({ topic: 'lamp/set', payload: 'on', ...brought })
+  client.publish({ topic: 'prefix/lamp/set', payload: 'on', ...brought })
+  assert.equal(world.metric('dropped.loop'), 2)
+  client.publish({ topic: 'lamp/set', payload: 'off', ...brought })
+  const first = witness.take(Publish)
+  assert.deepEqual(first.properties, copied('*', 'lamp/set', 'off').properties)
+  client.publish({ topic: 'lamp/state', payload: 'on', ...brought })
+  const second = witness.take(Publish)
+  client.publish({ topic: 'lamp/set', payload: 'on', properties: second.properties })
+  assert.deepEqual(witness.take(Publish).properties, copied('*,*', 'lamp/set', 'on').properties)
+  assert.equal(world.metric('dropped.loop'), 2)
+})
+
+test('a client that reads as an application does is no bridge: the same payload to another topic is its own', () => {
+  const world = new DiskWorld()
+  world.core.context.identity = 'me'
+  const application = reader(world, 'a', false)
+  const bridge = reader(world, 'b', true)
+  const brought = copied('me,them', 'command/lamp', 'on')
+  bridge.publish({ topic: 'state/lamp', payload: 'on', ...brought })
+  application.publish({ topic: 'command/lamp', payload: 'on', ...brought })
+  assert.equal(world.metric('dropped.loop'), 2)
+  application.publish({ topic: 'state/lamp', payload: 'on', ...brought })
+  assert.equal(world.metric('dropped.loop'), 2)
+  assert.equal(bridge.take(Publish).topic, 'state/lamp')
+})
+
+test('a bridge that says who it is tells the path of its messages, whatever they were when it was written', () => {
+  const world = new DiskWorld()
+  const bridge = world.client('bridge')
+  bridge.connect({ properties: { userProperties: [['recado-path', 'them']] } })
+  bridge.take(Connack)
+  const { identity } = world.core.context
+  bridge.publish({ topic: 't', payload: 'x', ...copied(`${identity},them`, 'elsewhere', 'y') })
+  assert.equal(world.metric('dropped.loop'), 1)
+})
+
+test('a message that is published anew with the property copied, over and over, comes to an end', () => {
+  const world = new DiskWorld()
+  const witness = reader(world, 'w', false)
+  const client = world.client('c')
+  client.connected()
+  let { properties } = copied('them', 't', 'x')
+  let times = 0
+  for (;;) {
+    client.publish({ topic: 't', payload: `${times}`, properties })
+    const [heard] = witness.takeAll().filter((packet) => packet instanceof Publish)
+    if (heard === undefined) break
+    times++
+    ;({ properties } = heard)
+  }
+  assert.equal(times, 8)
+  assert.equal(world.metric('dropped.loop'), 1)
+})
+
+test('a Will has no path: its client has copied the property of a message', () => {
+  const world = new DiskWorld()
+  const witness = reader(world, 'w', false)
+  const client = world.client('c')
+  const userProperties: [string, string][] = [
+    ['recado-path', 'them'],
+    ['unit', 'K'],
+  ]
+  client.connected({
+    will: { topic: 't', payload: new Uint8Array(1), qos: 0, retain: false, properties: { userProperties } },
+  })
+  client.drop()
+  world.settle()
+  assert.deepEqual(witness.take(Publish).properties.userProperties, [['unit', 'K']])
 })
 
 test('the identity of a broker outlives its process, and the session of the bridge that has brought it', () => {

@@ -130,6 +130,8 @@ export interface Relay {
   whenSafe(callback: () => void): void
   /** Whether there is something to send: what waits, what is in flight, retained messages on their way. */
   readonly isBehind: boolean
+  /** Whether a message of the remote broker is not acknowledged yet. */
+  readonly isAnswering: boolean
   /** Whether one of these local subscriptions matches a retained message. */
   hasRetained(topicFilters: Iterable<string>): boolean
   /**
@@ -292,6 +294,10 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
 
   get nowMs(): number {
     return this.context.turn.nowMs
+  }
+
+  get isAnswering(): boolean {
+    return (this.#session?.receiver.unacknowledged ?? 0) > 0
   }
 
   get figures(): RelayFigures {

@@ -91,8 +91,8 @@ export class Connection {
   #lastSentMs = 0
   #lastReceivedMs = 0
   #pingSentMs = -1
-  /** Callback for the PINGRESP that is awaited. */
-  #onPong: (() => void) | null = null
+  /** Callbacks for the PINGRESPs that are awaited, in their order; null for none. */
+  readonly #pongs: ((() => void) | null)[] = []
 
   constructor(
     transport: Transport,
@@ -310,16 +310,14 @@ export class Connection {
    * back when the connection ends before.
    */
   ping(callback: () => void): void {
-    this.#onPong = callback
+    this.#pongs.push(callback)
     this.send(new Pingreq())
     if (this.#pingSentMs < 0) this.#pingSentMs = this.#environment.now()
   }
 
   #handlePingresp(): void {
     this.#pingSentMs = -1
-    const callback = this.#onPong
-    this.#onPong = null
-    callback?.()
+    this.#pongs.shift()?.()
   }
 
   /**
@@ -365,6 +363,7 @@ export class Connection {
     const quietSince = this.#pingSentMs >= 0 ? this.#lastSentMs : Math.min(this.#lastSentMs, this.#lastReceivedMs)
     let due = quietSince + idleMs
     if (now >= due) {
+      this.#pongs.push(null)
       this.send(new Pingreq())
       if (this.#pingSentMs < 0) this.#pingSentMs = now
       due = now + idleMs

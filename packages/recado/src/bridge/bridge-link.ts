@@ -10,10 +10,13 @@
  */
 import {
   BRIDGE_INFLIGHT_MAX,
+  believedPath,
   type DropReason,
   isOnPath,
+  marksOf,
   PATH_PROPERTY,
   pathOf,
+  pathProperty,
   type Relay,
   type RelayedMessage,
   type RelayPeer,
@@ -55,6 +58,8 @@ import type { FarLineage } from './far-lineage.ts'
 import { FarPublisher, SentBatch } from './far-publisher.ts'
 import type { LineRoom } from './line-room.ts'
 import { PathWriter, pathWith } from './path-writer.ts'
+import { refusalText } from './refusal-text.ts'
+import { RetainedArrival } from './retained-arrival.ts'
 import type { TopicMap } from './topic-map.ts'
 
 /** Session Expiry Interval that never ends: without it MQTT 5.0 forgets the session with the connection. */
@@ -162,6 +167,8 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   #isAsked = false
   /** Timer until the remote broker is asked whether retained messages of QoS 0 have arrived. */
   #proofTimer: Timer | null = null
+  /** Watch for the last retained message of new subscriptions. */
+  readonly #arrival: RetainedArrival
   /** Whether the remote broker had a session of this bridge. */
   isFarPresent = false
   /** Whether anything has come from the other side, in MQTT or not. */
@@ -173,6 +180,13 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     this.#owner = owner
     this.#aliasesIn = new TopicAliasReceiver(manner.protocolVersion === 5 ? config.topicAliasMaximum : 0)
     this.#connection = new Connection(transport, environment, manner.protocolVersion, PACKET_SIZE_MAX, null, this)
+    const { relay, lineage } = parts
+    this.#arrival = new RetainedArrival({
+      ...{ connection: this.#connection, environment, relay },
+      done: () => {
+        relay.note = lineage.note(this.#place, this.#subscriptions)
+      },
+    })
   }
 
   /** Sends CONNECT, when it is on the disk that one is under way. */
@@ -273,6 +287,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     const wasUp = this.#state === State.Up
     this.#state = State.Ended
     this.#publisher?.end()
+    this.#arrival.end()
     this.#parts.room.emptied(this.#parts.environment.now())
     if (this.#proofTimer !== null) this.#parts.environment.clearTimer(this.#proofTimer)
     if (!this.#isAsked) this.#parts.relay.note = this.#noteBefore
@@ -514,11 +529,15 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
     this.#noteSubscriptions()
   }
 
-  /** Keeps what the remote broker has subscribed to, so that it need not be asked again with the next connection. */
+  /**
+   * Keeps what the remote broker has subscribed to, so that it need not be asked again with the next connection. What is
+   * retained there must have come: it would not be sent again.
+   */
   #noteSubscriptions(): void {
     if (this.#subscribing > 0 || this.#settling.length > 0 || this.#isRefused) return
     const { relay, lineage } = this.#parts
-    relay.note = lineage.note(this.#place, this.#subscriptions)
+    if (lineage.hasSubscriptions) relay.note = lineage.note(this.#place, this.#subscriptions)
+    else this.#arrival.start()
   }
 
   #sendSubscribe({ remoteFilter, qos }: BridgeTopic, retainHandling: 0 | 1 | 2): void {
@@ -550,6 +569,7 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   }
 
   #handlePublish(publish: Publish): void {
+    this.#arrival.received(publish)
     const remoteTopic = this.#aliasesIn.resolve(publish)
     const { relay, topics, config } = this.#parts
     const topic = topics.local(remoteTopic)
@@ -560,19 +580,28 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
       if (!isDeletion || topic === null || relay.isNewHere(topic)) publish.retain = false
     }
     if (this.#hasPaths) {
-      const path = pathOf(publish.properties)
-      if (path !== '' && isOnPath(path, relay.identity!)) {
+      const path = this.#believedPath(publish, remoteTopic)
+      if (path === null || isOnPath(path, relay.identity!)) {
         relay.refusePublish(publish, topic ?? remoteTopic, 'loop')
         return
       }
       // What a remote broker sends to its subscribers has not its name on the path.
-      if (config.path === 'keep') publish.properties = withPath(publish.properties, this.#pathFrom(path))
-      else if (path !== '') publish.properties = withPath(publish.properties, '')
+      if (config.path === 'keep') {
+        const marks = marksOf(topic ?? remoteTopic, payloadOf(publish))
+        publish.properties = withPath(publish.properties, this.#pathFrom(path), marks)
+      } else if (path !== '') publish.properties = withPath(publish.properties, '', '')
     } else if (this.#echoes !== null && topic !== null && this.#comesBack(topic, publish)) {
       relay.refusePublish(publish, topic, 'loop')
       return
     }
     relay.handlePublish(publish, topic)
+  }
+
+  /** Path that a message from the remote broker has come by; null when it was published anew too often. */
+  #believedPath(publish: Publish, remoteTopic: string): string | null {
+    // A Recado has looked at what its clients publish.
+    if (this.#farIdentity !== '') return pathOf(publish.properties)
+    return believedPath(pathProperty(publish.properties), remoteTopic, payloadOf(publish), false)
   }
 
   /** Path of a message from the remote broker: that one and this one at its end. */
@@ -582,9 +611,8 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   }
 
   /** Whether a message is one of a loop, and not to be taken. */
-  #comesBack(topic: string, { buffer, payloadStart, payloadEnd }: Publish): boolean {
-    const payload = buffer.subarray(payloadStart, payloadEnd)
-    const verdict = this.#echoes!.received(topic, payload, this.#parts.environment.now())
+  #comesBack(topic: string, publish: Publish): boolean {
+    const verdict = this.#echoes!.received(topic, payloadOf(publish), this.#parts.environment.now())
     if (verdict === 'stopped-now') this.#owner.topicStopped(topic)
     return verdict !== 'fine'
   }
@@ -668,17 +696,5 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   }
 }
 
-const RETURN_CODES = [
-  '',
-  'unacceptable protocol version',
-  'identifier rejected',
-  'broker unavailable',
-  'bad user name or password',
-  'not authorised',
-]
-
-/** Text of a refusal in CONNACK, in Mosquitto's words where it has them. */
-function refusalText(code: number, { reasonString }: Properties): string {
-  const name = code < 0x80 ? (RETURN_CODES[code] ?? `return code ${code}`) : reasonCodeName(code as ReasonCode)
-  return reasonString === undefined ? name : `${name} (${reasonString})`
-}
+const payloadOf = ({ buffer, payloadStart, payloadEnd }: Publish): Uint8Array =>
+  buffer.subarray(payloadStart, payloadEnd)

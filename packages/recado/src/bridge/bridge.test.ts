@@ -1,7 +1,7 @@
 /** One bridge between a broker of this process and a remote broker that the test plays, packet by packet. */
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { type Broker, createBroker } from '@recado/broker'
+import { type Broker, createBroker, marksOf, pathOf } from '@recado/broker'
 import { type FakeServer, SimulatedWorld, turn } from '@recado/client/testing'
 import {
   Connack,
@@ -83,10 +83,17 @@ async function take(far: FakeServer): Promise<Packet[]> {
   for (const packet of far.received.splice(0)) {
     if (packet.type === 8) far.send(new Suback(packet.packetId, [1]))
     else if (packet.type === 10) far.send({ type: 11, packetId: packet.packetId, reasonCodes: [0], properties: {} })
+    else if (packet.type === 12) far.send(new Pingresp())
     else if (packet.type === 3 && packet.topic.startsWith('$SYS/')) far.send(new Puback(packet.packetId))
     else taken.push(packet)
   }
   await turn()
+  // It asks whether all retained messages have come, when SUBACK has.
+  if (far.received.some(({ type }) => type === 12)) {
+    far.received.splice(0, far.received.length, ...far.received.filter(({ type }) => type !== 12))
+    far.send(new Pingresp())
+    await turn()
+  }
   return taken
 }
 
@@ -380,41 +387,123 @@ test('an address that cannot be reached is told, and the next one is tried after
   assert.equal(far.address.host, 'two')
 })
 
-test('a bridge that is not at its first address moves back to it when that can be reached', async (t) => {
-  const setup = await setUp(t, 'topic a/# out\n', 'one:1883 two:1884')
-  const { far } = await accepted(setup)
-  far.break()
+/** A bridge that has lost its first address `one`, and is at `two`. */
+async function atSecond(t: TestContext, lines: string): Promise<Setup & { far: FakeServer }> {
+  const setup = await setUp(t, `topic a/# out\n${lines}`, 'one:1883 two:1884')
+  ;(await accepted(setup)).far.break()
   await turn()
   await setup.world.advance(2_000)
-  const { far: second } = await accepted(setup)
-  assert.equal(second.address.host, 'two')
-  await setup.world.advance(5_000)
-  const probe = await setup.world.connection()
-  assert.equal(probe.address.host, 'one')
-  const back = await setup.world.connection()
-  assert.equal(back.address.host, 'one')
-  await back.expect(1)
+  const { far } = await accepted(setup)
+  assert.equal(far.address.host, 'two')
+  await take(far)
+  return { ...setup, far }
+}
+
+test('a bridge that is not at its first address moves back to it when a broker there accepts', async (t) => {
+  for (const version of [4, 5]) {
+    const setup = await atSecond(t, version === 5 ? 'bridge_protocol_version mqttv50\nremote_username u\n' : '')
+    await setup.world.advance(5_000)
+    const probe = await setup.world.connection()
+    assert.equal(probe.address.host, 'one')
+    const { clientId, cleanStart, will, username } = await probe.expect(1)
+    assert.deepEqual([clientId, cleanStart, will], ['far-probe', true, undefined])
+    assert.equal(username, version === 5 ? 'u' : undefined)
+    assert.equal(setup.bridge.figures.state, 'connected')
+    probe.send(new Connack(false, 0))
+    const back = await setup.world.connection()
+    assert.equal(back.address.host, 'one')
+    assert.equal((await back.expect(1)).clientId, 'far')
+    if (version === 5) assert.ok((await probe.next()) instanceof Disconnect)
+  }
 })
 
-test('a first address that takes connections and does not accept is tried less and less often', async (t) => {
-  const setup = await setUp(t, 'topic a/# out\n', 'one:1883 two:1884')
-  const refuses = async (): Promise<void> => {
+test('a first address that takes connections and is no broker never takes the bridge away from the second one', async (t) => {
+  const answers: readonly ((probe: FakeServer) => void)[] = [
+    (probe) => probe.break(null),
+    (probe) => probe.transport.deliver(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')),
+    (probe) => probe.send(new Pingresp()),
+    (probe) => probe.send(new Connack(false, 3)),
+    () => {},
+  ]
+  for (const answer of answers) {
+    const setup = await atSecond(t, 'keepalive_interval 3600\n')
+    let looks = 0
+    for (let seconds = 0; seconds < 600; seconds++) {
+      await setup.world.advance(1_000)
+      for (const probe of setup.world.servers.splice(0)) {
+        assert.equal(probe.address.host, 'one')
+        assert.equal((await probe.expect(1)).clientId, 'far-probe')
+        looks++
+        answer(probe)
+        await turn()
+      }
+      assert.equal(setup.bridge.figures.state, 'connected')
+    }
+    assert.ok(looks >= 5 && looks <= 7, `${looks} looks within ten minutes`)
+    assert.equal(setup.bridge.figures.connections, 2)
+    assert.equal(
+      setup.log.filter((line) => line.includes('b stays at two:1884: one:1883 does not accept')).length,
+      looks,
+    )
+  }
+})
+
+test('a first address whose TLS handshake fails is no reason to leave the second one, nor one that is not there', async (t) => {
+  for (const [code, looks] of [
+    ['CERT_HAS_EXPIRED', 5],
+    ['ECONNREFUSED', 60],
+  ] as const) {
+    const setup = await atSecond(t, 'keepalive_interval 3600\n')
+    let count = 0
+    Object.defineProperty(setup.world, 'unreachable', {
+      configurable: true,
+      get: () => {
+        count++
+        return Object.assign(new Error(code), { code })
+      },
+    })
+    for (let seconds = 0; seconds < 300; seconds++) await setup.world.advance(1_000)
+    assert.ok(Math.abs(count / 2 - looks) <= 2, `${code}: ${count / 2} looks within five minutes`)
+    assert.equal(setup.bridge.figures.state, 'connected')
+  }
+})
+
+test('a cloud that knows its clients by name is not asked by another one: its TLS handshake has to do', async (t) => {
+  const lines = 'bridge_preset aws-iot\nbridge_certfile c.pem\nbridge_keyfile k.pem\n'
+  const setup = await setUp(t, `topic a/# out\n${lines}`, 'x-ats.iot.eu-west-1.amazonaws.com two.example:8883')
+  ;(await accepted(setup)).far.break()
+  await turn()
+  await setup.world.advance(2_000)
+  await accepted(setup)
+  await setup.world.advance(5_000)
+  const probe = await setup.world.connection()
+  assert.deepEqual([probe.address.scheme, probe.received], ['mqtts', []])
+  const back = await setup.world.connection()
+  assert.equal((await back.expect(1)).clientId, 'far')
+})
+
+test('a first address that may accept, and does not, is tried less and less often', async (t) => {
+  const setup = await atSecond(t, '')
+  const probed = async (): Promise<void> => {
+    const probe = await setup.world.connection()
+    await probe.expect(1)
+    // Perhaps it does not know the Client Identifier of the probe.
+    probe.send(new Connack(false, 5))
     const far = await setup.world.connection()
     assert.equal(far.address.host, 'one')
     await far.expect(1)
-    far.send(new Connack(false, 3))
+    far.send(new Connack(false, 5))
     await turn()
     await setup.world.advance(2_000)
     assert.equal((await accepted(setup)).far.address.host, 'two')
   }
-  await refuses()
-  for (const pauseMs of [5_000, 10_000, 20_000]) {
-    await setup.world.advance(pauseMs - 1_000)
+  await setup.world.advance(5_000)
+  await probed()
+  for (const pauseMs of [10_000, 20_000]) {
+    await setup.world.advance(pauseMs - 3_000)
     assert.equal(setup.world.servers.length, 0, `nothing within ${pauseMs} ms`)
-    await setup.world.advance(6_000)
-    const probe = await setup.world.connection()
-    assert.equal(probe.address.host, 'one')
-    await refuses()
+    await setup.world.advance(8_000)
+    await probed()
   }
 })
 
@@ -530,7 +619,7 @@ test('before MQTT 5.0 a remote broker that has kept its session is not asked for
 async function prove({ world }: Setup, far: FakeServer): Promise<void> {
   await world.advance(5_000)
   assert.deepEqual(
-    (await take(far)).map(({ type }) => type),
+    far.received.splice(0).map(({ type }) => type),
     [12],
   )
   far.send(new Pingresp())
@@ -679,6 +768,72 @@ test('a session that an administrator removes while the bridge is away is there 
   assert.deepEqual(publishes(await take(back)).map(text), ['x'])
 })
 
+test('a session that an administrator removes while a lazy bridge is idle is there again soon, with what is retained', async (t) => {
+  const setup = await setUp(t, 'start_type lazy\nidle_timeout 2\nthreshold 2\ntopic a/# out 1\n')
+  const { far } = await accepted(setup)
+  await take(far)
+  await setup.world.advance(3_000)
+  assert.equal(setup.bridge.figures.state, 'idle')
+  await setup.broker.publish({ topic: 'a/1', payload: 'x', retain: true })
+  assert.equal(await setup.broker.removeSession('local.far'), true)
+  await setup.world.advance(1_000)
+  await setup.broker.publish({ topic: 'a/2', payload: 'y', qos: 1 })
+  const { far: back } = await accepted(setup, {}, true)
+  assert.deepEqual(
+    publishes(await take(back))
+      .map(({ topic }) => topic)
+      .sort(),
+    ['a/1', 'a/2'],
+  )
+})
+
+test('the retained messages of a subscription are asked for again unless all have come, which a PINGREQ finds out', async (t) => {
+  for (const version of ['mqttv311', 'mqttv50']) {
+    const setup = await setUp(t, `bridge_protocol_version ${version}\ntopic b/# in 1\n`)
+    const retainHandlings = async (far: FakeServer): Promise<number[]> => {
+      await turn()
+      const subscribes = far.received.filter((packet) => packet.type === 8)
+      return subscribes.flatMap(({ subscriptions }) => subscriptions.map(({ retainHandling }) => retainHandling))
+    }
+    const { far } = await accepted(setup)
+    await take(far)
+    const subscribed = await take(far)
+    assert.deepEqual(subscribed, [])
+    const lost = async (last: FakeServer): Promise<FakeServer> => {
+      last.break()
+      await turn()
+      await setup.world.advance(2_000)
+      return (await accepted(setup, {}, true)).far
+    }
+    // Its answer is lost, and one message came before it.
+    const second = await lost(far)
+    assert.deepEqual(await retainHandlings(second), version === 'mqttv50' ? [1] : [])
+    setup.bridge.stop(true)
+    const other = await setUp(t, `bridge_protocol_version ${version}\ntopic b/# in 1\n`)
+    const { far: slow } = await accepted(other)
+    await turn()
+    for (const packet of slow.received.splice(0)) {
+      if (packet.type === 8) slow.send(new Suback(packet.packetId, [1]), publish('b/1', 'x', 1, 1))
+      if (packet.type === 3) slow.send(new Puback(packet.packetId))
+    }
+    await turn()
+    assert.ok(slow.received.some(({ type }) => type === 12))
+    slow.send(publish('b/2', 'x', 1, 2), new Pingresp())
+    await turn()
+    slow.break()
+    await turn()
+    await other.world.advance(2_000)
+    const { far: again } = await accepted(other, {}, true)
+    assert.deepEqual(await retainHandlings(again), [0])
+    await take(again)
+    again.break()
+    await turn()
+    await other.world.advance(2_000)
+    const { far: last } = await accepted(other, {}, true)
+    assert.deepEqual(await retainHandlings(last), version === 'mqttv50' ? [1] : [])
+  }
+})
+
 test('SUBACK with another number of Reason Codes ends the connection, and says so', async (t) => {
   const setup = await setUp(t, 'topic b/# in 1\n')
   const { far } = await accepted(setup)
@@ -749,10 +904,11 @@ test('MQTT 5.0: a message has its path over brokers, and one that comes back is 
   await setup.broker.publish({ topic: 'a/1', payload: 'x', qos: 1 })
   await setup.broker.publish({ topic: 'a/2', payload: 'x', qos: 1, properties: { userProperties: [mine] } })
   const [plain, rich] = publishes(await take(far))
-  const [[name, identity]] = plain!.properties.userProperties as [[string, string]]
+  const [[name, value]] = plain!.properties.userProperties as [[string, string]]
   assert.equal(name, 'recado-path')
-  assert.match(identity, /^[0-9a-z]{12}$/)
-  assert.deepEqual(rich!.properties.userProperties, [mine, [name, identity]])
+  assert.match(value, /^[0-9a-z]{12}:[0-9a-f]{16}$/)
+  const identity = pathOf(plain!.properties)
+  assert.deepEqual(rich!.properties.userProperties, [mine, [name, `${identity}:${marksOf('a/2', Buffer.from('x'))}`]])
   const from = (path: string, packetId: number): Publish =>
     Publish.of({
       topic: 'a/3',
@@ -770,7 +926,7 @@ test('MQTT 5.0: a message has its path over brokers, and one that comes back is 
 test('MQTT 5.0: a remote Recado that says who it is stands on the path of what it sends', async (t) => {
   const setup = await setUp(t, 'bridge_protocol_version mqttv50\ntopic a/# in 1\n')
   const seen: string[] = []
-  setup.broker.subscribe('a/#', ({ properties }) => void seen.push(properties.userProperties![0]![1]))
+  setup.broker.subscribe('a/#', ({ properties }) => void seen.push(pathOf(properties)))
   const { far, connect } = await accepted(setup, { userProperties: [['recado-path', 'hub']] })
   await take(far)
   const [[name, identity]] = connect.properties.userProperties as [[string, string]]
@@ -793,7 +949,7 @@ test('MQTT 5.0: what was on its way over another broker gets this one behind it,
   const userProperties: [string, string][] = [['recado-path', 'first']]
   await setup.broker.publish({ topic: 'a/1', payload: 'x', qos: 1, properties: { userProperties } })
   const [sent] = publishes(await take(far))
-  assert.match(sent!.properties.userProperties![0]![1], /^first,[0-9a-z]{12}$/)
+  assert.match(pathOf(sent!.properties), /^first,[0-9a-z]{12}$/)
   const message = publish('b/1', 'x', 1, 9)
   message.properties = { userProperties: [...userProperties, ['k', 'v']] }
   far.send(message)
@@ -814,15 +970,17 @@ test('MQTT 5.0: a message that came in by a bridge has this broker on its path, 
     await take(far)
   }
   await arrives(1, [])
-  const [[name, identity]] = seen[0] as [[string, string]]
+  const [[name, value]] = seen[0] as [[string, string]]
   assert.equal(name, 'recado-path')
+  const identity = pathOf({ userProperties: seen[0]! })
+  assert.equal(value, `${identity}:${marksOf('a/1', Buffer.from('x'))}`)
   await arrives(2, [
     ['k', 'v'],
     [name, 'first'],
   ])
   assert.deepEqual(seen[1], [
     ['k', 'v'],
-    [name, `first,${identity}`],
+    [name, `first,${identity}:${marksOf('a/1', Buffer.from('x'))}`],
   ])
   // Another broker has taken it here as a subscriber does, and added only itself.
   await arrives(3, [[name, `${identity},other`]])
@@ -830,7 +988,34 @@ test('MQTT 5.0: a message that came in by a bridge has this broker on its path, 
   assert.equal(setup.broker.metrics()['dropped.loop'], 1)
   // What came in by one bridge and goes out by another names this broker once.
   await setup.broker.publish({ topic: 'a/2', payload: 'x', qos: 1, properties: { userProperties: seen[1]! } })
-  assert.deepEqual(publishes(await take(far))[0]!.properties.userProperties, seen[1])
+  assert.equal(pathOf(publishes(await take(far))[0]!.properties), pathOf({ userProperties: seen[1]! }))
+})
+
+test('MQTT 5.0: a client of another broker that answers with the property copied has published a new message', async (t) => {
+  const setup = await setUp(t, 'bridge_protocol_version mqttv50\ntopic a/# both 1\n')
+  const seen: string[] = []
+  setup.broker.subscribe('a/#', ({ payload, properties }) => {
+    seen.push(`${Buffer.from(payload).toString()} ${pathOf(properties)}`)
+  })
+  const { far } = await accepted(setup)
+  await take(far)
+  await setup.broker.publish({ topic: 'a/question', payload: 'on', qos: 1 })
+  const [question] = publishes(await take(far))
+  const { properties } = question!
+  const identity = pathOf(properties)
+  const arrives = async (topic: string, payload: string, packetId: number): Promise<void> => {
+    const message = publish(topic, payload, 1, packetId)
+    message.properties = properties
+    far.send(message)
+    await take(far)
+  }
+  // A bridge of another kind brings it back, once more with another prefix.
+  await arrives('a/question', 'on', 1)
+  await arrives('a/b/question', 'on', 2)
+  assert.equal(setup.broker.metrics()['dropped.loop'], 2)
+  await arrives('a/question', 'off', 3)
+  await arrives('a/answer', 'on', 4)
+  assert.deepEqual(seen.slice(1), [`off *,${identity}`, `on *,${identity}`])
 })
 
 test('before MQTT 5.0 a topic whose messages come back again and again is stopped, and the log says so', async (t) => {

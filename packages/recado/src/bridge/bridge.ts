@@ -10,6 +10,7 @@ import { type DialOptions, type Environment, serverAddress, type Timer, type Tra
 import { MqttError, type QoS, reasonCodeName } from '@recado/protocol'
 import type { BridgeAddress, BridgeConfig } from '../config/bridges.ts'
 import type { LogFields, LogType } from '../log.ts'
+import { AddressProbe } from './address-probe.ts'
 import { BridgeLink, type ConnectManner, type LinkOwner, type Refusal } from './bridge-link.ts'
 import { credentialAt } from './clouds/sas-token.ts'
 import { dialFailure } from './dial-hints.ts'
@@ -94,8 +95,8 @@ export class Bridge implements LinkOwner {
   #timer: Timer | null = null
   /** Timer of what a bridge looks at now and then: the first address, an idle connection, a threshold. */
   #lookTimer: Timer | null = null
-  /** Attempt to reach the first address; null when there is none. */
-  #probe: AbortController | null = null
+  /** Look at the first address; null when there is none. */
+  #probe: AddressProbe | null = null
   /** Pause between two looks at the first address, and the time before which there is none. */
   #failbackMs = FAILBACK_MS
   #failbackAfterMs: number = Number.NEGATIVE_INFINITY
@@ -410,8 +411,7 @@ export class Bridge implements LinkOwner {
     if (this.#isFailingBack) {
       // It takes connections and does not accept: each try costs the connection that the bridge has elsewhere.
       this.#isFailingBack = false
-      this.#failbackMs = Math.min(2 * this.#failbackMs, FAILBACK_MS_MAX)
-      this.#failbackAfterMs = environment.now() + this.#failbackMs
+      this.#failbackLater()
     }
     const pauseMs = this.#pause.nextMs()
     environment.defer(() => this.#keepSession())
@@ -443,7 +443,9 @@ export class Bridge implements LinkOwner {
     const { config } = this
     const link = this.#link
     if (this.#state === 'idle') {
-      if (this.figures.queuedMessages >= config.threshold) this.#connect()
+      // Where an administrator has removed the session, what is retained here may not have been sent.
+      const isNew = !config.localCleanStart && this.#relay?.openSession() === false
+      if (isNew || this.figures.queuedMessages >= config.threshold) this.#connect()
       else this.#lookLater()
       return
     }
@@ -462,33 +464,53 @@ export class Bridge implements LinkOwner {
     this.#lookLater()
   }
 
-  /** Tries to reach the first address, and moves the bridge back to it when that works. */
+  /** Looks whether the first address accepts, and moves the bridge back to it when it does. */
   #probeFirst(): void {
-    if (this.#probe !== null || this.#parts.environment.now() < this.#failbackAfterMs) return
-    const { environment } = this.#parts
-    const { host, port } = this.config.addresses[0]!
-    const probe = new AbortController()
-    this.#probe = probe
-    const timer = environment.setTimer(() => probe.abort(new Error('no answer')), FAILBACK_MS)
-    const isOver = (): boolean => {
-      environment.clearTimer(timer)
-      if (this.#probe !== probe) return true
-      this.#probe = null
-      return false
+    const { environment, dialOptions } = this.#parts
+    if (this.#probe !== null || environment.now() < this.#failbackAfterMs) return
+    let options: DialOptions
+    try {
+      options = dialOptions()
+    } catch (error) {
+      if (!(error instanceof MqttError)) throw error
+      this.#stays(error.message)
+      return
     }
-    environment.dial(serverAddress('mqtt', host, port), {}, probe.signal).then(
-      (transport) => {
-        transport.destroy()
-        if (isOver() || this.#state !== 'connected') return
-        const where = addressText(this.config.addresses[0]!)
-        this.#log('notice', 'bridge.failback', `Bridge ${this.config.name} moves back to ${where}.`)
-        this.#isMoving = true
-        this.#isFailingBack = true
-        this.#addressIndex = 0
-        this.#link?.finish(`${where} is there again`)
+    const { config } = this
+    const { host, port } = config.addresses[0]!
+    this.#probe = new AddressProbe({
+      ...{ environment, config, dialOptions: options, manner: this.#manner },
+      address: serverAddress(config.tls === null ? 'mqtt' : 'mqtts', host, port),
+      done: (verdict, why) => {
+        this.#probe = null
+        if (verdict === 'refuses') this.#stays(why)
+        else if (verdict !== 'unreachable') this.#moveBack()
       },
-      () => void isOver(),
-    )
+    })
+  }
+
+  #moveBack(): void {
+    const where = addressText(this.config.addresses[0]!)
+    this.#log('notice', 'bridge.failback', `Bridge ${this.config.name} moves back to ${where}.`)
+    this.#isMoving = true
+    this.#isFailingBack = true
+    this.#addressIndex = 0
+    this.#link?.finish(`${where} is there again`)
+  }
+
+  /** Notes that no broker is at the first address, though something is: it is looked at less and less often. */
+  #stays(why: string): void {
+    const { config } = this
+    this.#failbackLater()
+    const first = addressText(config.addresses[0]!)
+    const seconds = Math.round(this.#failbackMs / 1000)
+    const text = `Bridge ${config.name} stays at ${addressText(this.#address)}: ${first} does not accept (${why}). Next look in ${seconds} s.`
+    this.#log('notice', 'bridge.stays', text, { why, seconds })
+  }
+
+  #failbackLater(): void {
+    this.#failbackMs = Math.min(2 * this.#failbackMs, FAILBACK_MS_MAX)
+    this.#failbackAfterMs = this.#parts.environment.now() + this.#failbackMs
   }
 
   #clearTimers(): void {
@@ -501,7 +523,7 @@ export class Bridge implements LinkOwner {
     this.#renewTimer = null
     const probe = this.#probe
     this.#probe = null
-    probe?.abort(new Error('not needed any more'))
+    probe?.stop()
   }
 
   // --- what it says of itself ---------------------------------------------------------------------------------------

@@ -167,7 +167,7 @@ export class FarPublisher {
         if (!given.isNew) topicField = NO_TOPIC_FIELD
       }
       const { nowMs } = relay
-      const own = path === null ? message.propertyField(nowMs, null, alias) : path.field(message, nowMs, alias)
+      const own = path === null ? message.propertyField(nowMs, null, alias) : path.field(message, topic, nowMs, alias)
       if (own === null) {
         // An alias that was given for it has not gone out.
         this.#aliases = null

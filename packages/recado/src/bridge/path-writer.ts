@@ -1,10 +1,10 @@
 /**
  * The properties of messages to a remote broker of MQTT 5.0, with this broker on their path over bridges.
  *
- * `BridgeLink` asks for each message. Invariants: a message that has no properties costs no more than a copy of eleven
- * bytes and the identity; a path has at most `HOPS_MAX` brokers, and a message with a longer one is not sent.
+ * `BridgeLink` asks for each message. Invariants: a message that has no properties costs no more than its marks and a
+ * copy of some fifty bytes; a path has at most `HOPS_MAX` brokers, and a message with a longer one is not sent.
  */
-import { PATH_PROPERTY, pathOf, type RelayedMessage, withPath } from '@recado/broker'
+import { MARK_DIGITS, marksOf, PATH_PROPERTY, pathOf, type RelayedMessage, withPath, writeMarks } from '@recado/broker'
 import { encodeProperties, joinPropertyFields, PacketType } from '@recado/protocol'
 
 /** Brokers on the path of a message. */
@@ -14,28 +14,33 @@ const NAME_BYTES: Buffer = Buffer.from(PATH_PROPERTY)
 
 export class PathWriter {
   readonly #identity: string
-  /** Property Length and the User Property of a message that begins here. */
+  /** Property Length and the User Property of a message that begins here; its last bytes are the marks of the message. */
   readonly #own: Uint8Array
 
   constructor(identity: string) {
     this.#identity = identity
-    this.#own = encodeProperties({ userProperties: [[PATH_PROPERTY, identity]] }, PacketType.PUBLISH)
+    const value = `${identity}:${'0'.repeat(MARK_DIGITS)}`
+    this.#own = encodeProperties({ userProperties: [[PATH_PROPERTY, value]] }, PacketType.PUBLISH)
   }
 
   /**
    * Returns Property Length and properties with this broker at the end of the path; null when the path would be too
-   * long.
+   * long. They are good until the next call. `topic` is that at the remote broker.
    */
-  field(message: RelayedMessage, nowMs: number, topicAlias: number): Uint8Array | null {
+  field(message: RelayedMessage, topic: string, nowMs: number, topicAlias: number): Uint8Array | null {
+    const { payload } = message
     const field = message.propertyField(nowMs, null, topicAlias)
-    if (field.length === 1) return this.#own
-    if (!hasName(field)) return joinPropertyFields(field, this.#own)
+    const own = this.#own
+    if (field.length === 1 || !hasName(field)) {
+      writeMarks(own, own.length - MARK_DIGITS, topic, payload)
+      return field.length === 1 ? own : joinPropertyFields(field, own)
+    }
     const path = pathOf(message.properties)
     const longer = pathWith(path, this.#identity)
     if (longer.split(',').length > HOPS_MAX) return null
-    const properties = withPath(message.properties, longer)
+    const properties = withPath(message.properties, longer, marksOf(topic, payload))
     // The rest of its expiry, and its alias, as `propertyField` has them.
-    const own = encodeProperties(
+    const rest = encodeProperties(
       {
         ...(topicAlias === 0 ? {} : { topicAlias }),
         ...(message.expiresAtMs === Number.POSITIVE_INFINITY
@@ -44,7 +49,7 @@ export class PathWriter {
       },
       PacketType.PUBLISH,
     )
-    return joinPropertyFields(encodeProperties(properties, PacketType.PUBLISH), own)
+    return joinPropertyFields(encodeProperties(properties, PacketType.PUBLISH), rest)
   }
 }
 

@@ -22,7 +22,7 @@ import {
   type Will,
 } from '@recado/protocol'
 import { ALLOW, type ConnectDecision, type ConnectRequest, PENDING } from '../../ports.ts'
-import { PATH_PROPERTY, pathOf } from '../base/bridge-path.ts'
+import { PATH_PROPERTY, pathOf, withPath } from '../base/bridge-path.ts'
 import { isDelayed } from '../base/delay-topics.ts'
 import { BRIDGE_INFLIGHT_MAX } from '../base/limits.ts'
 import { isReserved, isReservedFor } from '../base/reserved-topics.ts'
@@ -216,6 +216,8 @@ function willRefusal({ limits }: Connection, will: Will): Refusal | null {
 
 /** Takes the Will. Returns false when it is refused, and the connection ends. */
 function takeWill(connection: Connection, will: Will): boolean {
+  // It begins here: a path is that of a message whose properties the client has copied.
+  if (pathOf(will.properties) !== '') will.properties = withPath(will.properties, '', '')
   if (connection.context.options.delayedPublish && isDelayed(will.topic)) {
     connection.closeWith(
       ReasonCode.TopicNameInvalid,

@@ -4,9 +4,17 @@
  *
  * Sources: MQTT 5.0 sections 3.3, 4.3 and 4.9.
  */
-import { PacketType, ProtocolError, type Publish, type Pubrel, type QoS, ReasonCode } from '@recado/protocol'
+import {
+  PacketType,
+  ProtocolError,
+  type Publish,
+  type Pubrel,
+  propertiesOf,
+  type QoS,
+  ReasonCode,
+} from '@recado/protocol'
 import { ALLOW, type ClientInfo, type DropReason, PENDING, Table } from '../../ports.ts'
-import { isOnPath, pathOfPublish } from '../base/bridge-path.ts'
+import { believedPath, isBrought, isOnPath, marksOf, pathIn, pathPropertyOf, withPath } from '../base/bridge-path.ts'
 import { clientInfoOf } from '../base/client-info.ts'
 import type { Context } from '../base/context.ts'
 import { isDelayed, parseDelayed } from '../base/delay-topics.ts'
@@ -39,6 +47,8 @@ export interface PublishingClient extends ClientInfo, Faulty {
   readonly isOpen: boolean
   /** Set where the paths of messages over bridges were looked at already: a bridge puts this broker on them. */
   readonly hasOwnPaths?: true
+  /** Whether it is a bridge that has said in CONNECT who it is: the paths of its messages are those of the messages. */
+  readonly bringsPaths?: boolean
   /** Publisher to be kept with its retained messages; absent for the client of the session. */
   readonly source?: ClientInfo
   readonly readGate: AcknowledgementCount & {
@@ -183,15 +193,38 @@ function acceptAndAnswer(
 ): void {
   if (connection.context.isTracing) tracePublishReceived(connection, publish, topic, verdict)
   if (verdict !== ALLOW) refuse(connection, publish, topic, delaySeconds, verdict)
-  else if (hasComeBack(connection, publish)) drop(connection, publish, topic, 'loop')
+  else if (hasComeBack(connection, publish, topic)) drop(connection, publish, topic, 'loop')
   else acceptMessage(connection, publish, topic, delaySeconds)
 }
 
-/** Whether bridges have brought back a message that has been here before. */
-function hasComeBack(connection: PublishingClient, publish: Publish): boolean {
+/**
+ * Whether bridges have brought back a message that has been here before. The path of one that a client has published
+ * with the properties of another message begins anew.
+ */
+function hasComeBack(connection: PublishingClient, publish: Publish, topic: string): boolean {
+  if (connection.hasOwnPaths) return false
+  const value = pathPropertyOf(publish)
+  if (value === '') return false
+  let path: string | null = pathIn(value)
+  if (connection.bringsPaths !== true) {
+    const { buffer, payloadStart, payloadEnd } = publish
+    const payload = buffer.subarray(payloadStart, payloadEnd)
+    const told = path
+    path = believedPath(value, topic, payload, isReader(connection.session!))
+    if (path === null) return true
+    if (path !== told) {
+      publish.properties = withPath(propertiesOf(publish), path, marksOf(topic, payload))
+      publish.rawProperties = null
+    }
+  }
   const { identity } = connection.context
-  if (identity === null || connection.hasOwnPaths) return false
-  return isOnPath(pathOfPublish(publish), identity)
+  return identity !== null && isOnPath(path, identity)
+}
+
+/** Whether a client reads messages as an application does: a bridge wants RETAIN as it was published. */
+function isReader({ subscriptions }: Session): boolean {
+  for (const { retainAsPublished } of subscriptions.values()) if (!retainAsPublished) return true
+  return false
 }
 
 /** Drops a message that is acknowledged all the same: its publisher has nothing to do about it. */
@@ -335,7 +368,7 @@ function isNotTaken({ parts }: PublishingClient, reasonCode: number): boolean {
 
 /** Whether a bridge has sent the message: it says so itself, or the message has a path over brokers. */
 function isOfBridge(connection: PublishingClient, publish: Publish): boolean {
-  return connection.isBridge || pathOfPublish(publish) !== ''
+  return connection.isBridge || isBrought(pathIn(pathPropertyOf(publish)))
 }
 
 /** Slows down publishers when the disk does not keep up. */

@@ -85,6 +85,7 @@ export const azureIotHub: Cloud = {
     retainedBytes: 0,
     keepAliveSeconds: 1177,
   },
+  hasFixedClientIds: true,
   sources: [
     'https://learn.microsoft.com/azure/iot/iot-mqtt-connect-to-iot-hub',
     'https://learn.microsoft.com/azure/iot-hub/iot-hub-dev-guide-sas',

@@ -50,6 +50,8 @@ export interface Cloud {
   /** Ways to log in: one of them must be configured. */
   readonly logins: readonly ('certificate' | 'password' | 'sas')[]
   readonly limits: CloudLimits
+  /** Whether a device may connect with its own Client Identifier only, or once only. */
+  readonly hasFixedClientIds: boolean
   /** Pages of the documentation. */
   readonly sources: readonly string[]
   /** Returns the ALPN name for a port; null for none. */

@@ -42,6 +42,7 @@ const awsIot: Cloud = {
     retainedBytes: 128 * KIB,
     keepAliveSeconds: 1200,
   },
+  hasFixedClientIds: true,
   sources: [
     'https://docs.aws.amazon.com/general/latest/gr/iot-core.html#message-broker-limits',
     'https://docs.aws.amazon.com/iot/latest/developerguide/mqtt.html#mqtt-differences',
@@ -85,6 +86,7 @@ const azureEventGrid: Cloud = {
     retainedBytes: 64 * KIB,
     keepAliveSeconds: 1160,
   },
+  hasFixedClientIds: true,
   sources: [
     'https://learn.microsoft.com/azure/event-grid/mqtt-support',
     'https://learn.microsoft.com/azure/event-grid/quotas-limits',
@@ -114,6 +116,7 @@ const hivemqCloud: Cloud = {
     retainedBytes: Number.POSITIVE_INFINITY,
     keepAliveSeconds: 65_535,
   },
+  hasFixedClientIds: false,
   sources: [
     'https://community.hivemq.com/t/frequently-asked-questions-hivemq-cloud/514',
     'https://docs.hivemq.com/hivemq/latest/user-guide/configuration.html',
@@ -139,6 +142,7 @@ const emqx: Cloud = {
     retainedBytes: 1024 * KIB,
     keepAliveSeconds: 65_535,
   },
+  hasFixedClientIds: false,
   sources: [
     'https://docs.emqx.com/en/cloud/latest/create/restriction.html',
     'https://docs.emqx.com/en/emqx/latest/getting-started/restrictions.html',

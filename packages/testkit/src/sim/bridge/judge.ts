@@ -310,7 +310,9 @@ export class Ledger {
   /** Judges what is owed: everything has come to rest. */
   settled(): void {
     for (const index of this.unsubscribed) {
-      const { name, remote } = this.#plan.bridges[index]!
+      const { name, remote, lines } = this.#plan.bridges[index]!
+      // A lazy bridge that sends only may not have connected again.
+      if (lines.every(({ direction }) => direction === 'out')) continue
       this.#fail('loss', `${name} has not subscribed again at broker ${remote}, where its session was removed`)
     }
     /** Messages that are missing, by topic and place, with the places on their ways. */
@@ -381,15 +383,17 @@ export class Ledger {
   }
 
   /**
-   * Before MQTT 5.0 a remote broker that is asked for retained messages of a topic that goes both ways may answer with
+   * Without paths a remote broker that is asked for retained messages of a topic that goes both ways may answer with
    * one that has just been replaced here. It is asked with each connection of a line of QoS 0 or of 3.1, else when its
    * session may be a new one. There must be an older message when it is asked.
    */
   #mayComeBack({ arrivals }: Publication, firstMs: number): boolean {
     return arrivals.some(({ hops }) =>
       hops.some(({ bridge, line }) => {
-        const { version } = this.#plan.bridges[bridge]!
-        if (version === 5 || line.direction !== 'both') return false
+        const { version, options } = this.#plan.bridges[bridge]!
+        // With a path it is known to have come from here.
+        const hasPaths = version === 5 && !options.includes('bridge_path off')
+        if (hasPaths || line.direction !== 'both') return false
         const isAsked = line.qos === 0 || version === 3 || this.#mayBeNew(bridge) || this.#unanswered.has(bridge)
         return isAsked && this.#ups.get(bridge)?.some((upMs) => upMs + ASKED_MS >= firstMs) === true
       }),

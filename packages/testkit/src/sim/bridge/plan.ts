@@ -27,7 +27,7 @@ export interface BridgePlan {
   readonly addresses: number
   readonly isLazy: boolean
   /** More lines of its section. */
-  readonly options: readonly string[]
+  readonly options: string[]
   readonly cable: CableProfile
 }
 
@@ -62,6 +62,8 @@ export type Step =
       readonly isEmpty: boolean
       readonly bytes: number
       readonly count: number
+      /** Whether the client copies the path of the last message that its broker's subscriber has got, as an answer may. */
+      readonly copiesPath?: true
     }
   | { readonly kind: 'cut' | 'silence' | 'reload' | 'forget-near' | 'forget-far'; readonly bridge: number }
   | { readonly kind: 'stall' | 'stop-reading' | 'unreachable'; readonly bridge: number; readonly ms: number }
@@ -94,7 +96,8 @@ export interface BridgeRunPlan {
   readonly steps: readonly TimedStep[]
 }
 
-export type Shape = 'pair' | 'line' | 'star' | 'ring-out' | 'ring-in'
+/** `ring-tail`: two brokers with a bridge each way, and a third one that joins them. */
+export type Shape = 'pair' | 'line' | 'star' | 'ring-out' | 'ring-in' | 'ring-tail'
 
 const ROOTS = ['a', 'b', 'c', 'd'] as const
 const VERSIONS: readonly Version[] = [3, 4, 4, 5, 5, 5]
@@ -102,14 +105,56 @@ const LENGTH_MS = 20_000
 
 export function makePlan(seed: number): BridgeRunPlan {
   const chance = new Chance(seed, 'bridge plan')
-  const shape = chance.weighted<Shape>({ pair: 5, line: 2, star: 1, 'ring-out': 1.5, 'ring-in': 1 })
+  // What came to the plans later has draws of its own, so that a seed of earlier finds what it found.
+  const later = new Chance(seed, 'bridge plan, later')
+  const drawn = chance.weighted<Exclude<Shape, 'ring-tail'>>({
+    pair: 5,
+    line: 2,
+    star: 1,
+    'ring-out': 1.5,
+    'ring-in': 1,
+  })
+  const shape: Shape = drawn === 'line' && later.of(0.25) ? 'ring-tail' : drawn
   const isLimited = chance.of(0.15)
   const count = shape === 'pair' ? 2 : 3
   const bridges = drawBridges(chance, shape)
+  if (shape === 'ring-out' && later.of(0.25)) makePlain(later.pick(bridges))
   const isTold = bridges.every(({ version }) => version === 5)
   const brokers = Array.from({ length: count }, () => drawBroker(chance, isLimited, isTold))
   const clients = drawClients(chance, count)
-  return { seed, shape, brokers, bridges, clients, steps: drawSteps(chance, bridges, clients, count) }
+  const steps = drawSteps(chance, bridges, clients, count).map((each) => drawPath(later, each, clients))
+  const flood = drawFlood(later, bridges, clients)
+  return { seed, shape, brokers, bridges, clients, steps: [...steps, ...flood] }
+}
+
+/** Makes a bridge one of another kind: it passes the path of a message on, and puts nobody on it. */
+function makePlain({ options }: BridgePlan): void {
+  options.push('bridge_path off')
+}
+
+/** A step that may copy the path of another message. */
+function drawPath(later: Chance, { atMs, step }: TimedStep, clients: readonly ClientPlan[]): TimedStep {
+  const isCopy = later.of(0.1)
+  if (!isCopy || step.kind !== 'publish' || clients[step.client]!.version < 5) return { atMs, step }
+  return { atMs, step: { ...step, copiesPath: true } }
+}
+
+/** The last steps of a plan: QoS 0 fills a line whose other end does not read, and what waits behind it has to go. */
+function drawFlood(later: Chance, bridges: readonly BridgePlan[], clients: readonly ClientPlan[]): TimedStep[] {
+  const bridge = later.between(0, bridges.length - 1)
+  const { owner, lines, cable } = bridges[bridge]!
+  const line = lines.find(({ direction, qos }) => direction !== 'in' && qos > 0)
+  const isQuick = cable.latencyMs <= 5 && cable.capacityBytes === 4_000
+  if (!isQuick || line === undefined || !later.of(0.5)) return []
+  const client = clients.findIndex(({ broker, isSubscriber }) => broker === owner && !isSubscriber)
+  const topic = `${line.localPrefix}${line.root}/0`
+  const publish = { kind: 'publish', client, topic, retain: false, isEmpty: false } as const
+  const startMs = LENGTH_MS + 15_000
+  return [
+    { atMs: startMs, step: { kind: 'stop-reading', bridge, ms: 1_500 } },
+    { atMs: startMs + 10, step: { ...publish, qos: 0, bytes: 17_000, count: 24 } },
+    { atMs: startMs + 500, step: { ...publish, qos: 1, bytes: 0, count: 2 } },
+  ]
 }
 
 /** `isTold`: all bridges are told what a broker takes. */
@@ -139,12 +184,13 @@ function drawBridges(chance: Chance, shape: Shape): BridgePlan[] {
     case 'star':
       return [drawBridge(chance, 0, 1, null), drawBridge(chance, 2, 1, null)]
     default: {
-      const direction = shape === 'ring-out' ? 'out' : 'in'
+      const direction = shape === 'ring-in' ? 'in' : 'out'
       const lines: LinePlan[] = ROOTS.slice(0, chance.between(1, 3)).map((root) => ({
         ...{ root, direction, localPrefix: '', remotePrefix: '' },
         qos: chance.pick([0, 1, 2, 2]),
       }))
-      return [0, 1, 2].map((owner) => drawBridge(chance, owner, (owner + 1) % 3, lines))
+      if (shape !== 'ring-tail') return [0, 1, 2].map((owner) => drawBridge(chance, owner, (owner + 1) % 3, lines))
+      return [drawBridge(chance, 0, 1, lines), drawBridge(chance, 1, 2, lines), drawBridge(chance, 2, 1, lines)]
     }
   }
 }

@@ -80,7 +80,8 @@ function pass(link: Link, at: State): State | null {
   // A bridge that takes messages away adds its broker, and one that brings them adds both.
   let { path } = at
   if (!isOff && link.isPush && path.at(-1) !== owner) path = [...path, owner]
-  if (!isOff && path.includes(link.to)) return null
+  // A client that is none of Recado's bridges may bring the path too.
+  if (version === 5 && (!isOff || link.isPush) && path.includes(link.to)) return null
   if (!isOff && !link.isPush) {
     if (path.at(-1) !== link.from) path = [...path, link.from]
     path = options.includes('bridge_path strip') ? [] : [...path, owner]

@@ -2,6 +2,8 @@
  * One run with bridges: brokers, bridges and clients come up, the plan is carried out, everything heals, and the judge
  * has the last word. Then nothing may be left that waits.
  */
+import { PATH_PROPERTY } from '@recado/broker'
+import type { Publish } from '@recado/protocol'
 import { Cable, type CableProfile } from '../cable.ts'
 import { Chance } from '../chance.ts'
 import { Loop } from '../loop.ts'
@@ -23,6 +25,8 @@ export interface BridgeRunOptions {
 }
 
 const START_MS = 1_000_000_000_000
+/** Answers to answers, each with the path of the one before. */
+const ANSWERS_MAX = 4
 const READY_MS = 120_000
 const SUBSCRIBED_MS = 3_000
 const SETTLE_SLICES = 60
@@ -59,6 +63,8 @@ class Run {
   readonly #dialledMs: number[]
   readonly #isAnswered: boolean[]
   #cableCount = 0
+  /** Value of the path of the last message that the subscriber of each broker has got; '' for none. */
+  readonly #paths: string[]
 
   constructor(plan: BridgeRunPlan, { trace = false, cover = () => {} }: BridgeRunOptions) {
     const { seed } = plan
@@ -74,6 +80,7 @@ class Run {
     this.#cables = plan.bridges.map(() => null)
     this.#dialledMs = plan.bridges.map(() => 0)
     this.#isAnswered = plan.bridges.map(() => true)
+    this.#paths = plan.brokers.map(() => '')
     this.#nodes = plan.brokers.map((broker, index) => {
       const own = this.#bridges.filter(({ plan: { owner } }) => owner === index)
       return new BrokerNode(index, broker, own, this.#world(), new Chance(seed, 'node', index))
@@ -132,10 +139,19 @@ class Run {
       received: (client: EndClient, publish: Parameters<Ledger['received']>[1]) => {
         const text = new TextDecoder().decode(publish.payload).slice(0, 12)
         this.#line?.(`${client.plan.clientId} gets ${publish.topic} ${text} at QoS ${publish.qos}`)
+        this.#notePath(client, publish)
         this.#ledger.received(client, publish)
       },
       failed: (checker: string, text: string) => this.#fail(checker, text),
     }
+  }
+
+  /** Notes the path of a message that a client may answer; a deletion looks like any other one. */
+  #notePath({ plan: { broker } }: EndClient, { payload, properties: { userProperties } }: Publish): void {
+    const path = userProperties?.find(([name]) => name === PATH_PROPERTY)?.[1]
+    // An answer to an answer comes to its end some time.
+    if (path === undefined || payload.length === 0 || path.split('*').length > ANSWERS_MAX) return
+    this.#paths[broker] = path
   }
 
   #dial(bridge: OwnBridge, transport: BridgeTransport): Cable | null {
@@ -342,7 +358,7 @@ class Run {
     node.removeSession(isNear ? `local.${clientId}` : clientId)
   }
 
-  #publish({ client, topic, qos, retain, isEmpty, bytes }: Extract<Step, { kind: 'publish' }>): void {
+  #publish({ client, topic, qos, retain, isEmpty, bytes, copiesPath }: Extract<Step, { kind: 'publish' }>): void {
     const publisher = this.#clients[client]!
     const { broker, version } = publisher.plan
     const { maximumQoS } = this.plan.brokers[broker]!
@@ -351,10 +367,16 @@ class Run {
     this.#line?.(
       `* ${publisher.plan.clientId} publishes message ${publication.id} to ${topic} at QoS ${fields.qos}${retain ? ', retained' : ''}${isEmpty ? ', empty' : ''}`,
     )
+    const userProperties: [string, string][] = [['id', String(publication.id)]]
+    const path = this.#paths[broker]!
+    if (copiesPath && path !== '') {
+      this.#cover('path copied')
+      userProperties.push([PATH_PROPERTY, path])
+    }
     publisher.publish({
       ...{ id: publication.id, topic, qos: fields.qos, retain },
       payload: new TextEncoder().encode(publication.text),
-      properties: version === 5 ? { userProperties: [['id', String(publication.id)]] } : {},
+      properties: version === 5 ? { userProperties } : {},
     })
   }
 

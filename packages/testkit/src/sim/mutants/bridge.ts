@@ -110,15 +110,15 @@ export const bridgeMutants: readonly Mutant[] = [
     'a message that has been here is taken again',
     'recado',
     'BridgeLink.#handlePublish',
-    "path !== '' && isOnPath(path, relay.identity)",
-    'false',
+    'path === null || isOnPath(path, relay.identity)',
+    'path === null',
   ),
   mutant(
     'a message with properties has no path',
     'recado',
     'PathWriter.field',
-    'return joinPropertyFields(field, this.#own);',
-    'return field;',
+    'return field.length === 1 ? own : joinPropertyFields(field, own);',
+    'return field.length === 1 ? own : field;',
   ),
   mutant(
     'a message with a path does not get the next broker on it',
@@ -126,6 +126,20 @@ export const bridgeMutants: readonly Mutant[] = [
     'pathWith',
     'return path === identity || path.endsWith(`,${identity}`) ? path : `${path},${identity}`;',
     'return path;',
+  ),
+  mutant(
+    'a path that a client has copied counts for its message',
+    'broker',
+    'believedPath',
+    'if (isSame) return path;',
+    'if (true) return path;',
+  ),
+  mutant(
+    'a path that a bridge of another kind has passed on does not count',
+    'broker',
+    'believedPath',
+    'if (isSame) return path;',
+    '',
   ),
   mutant(
     'the name of a broker on paths is not kept on its disk',
@@ -165,6 +179,13 @@ export const bridgeMutants: readonly Mutant[] = [
 
   // --- topics and subscriptions
   mutant('a prefix is not taken off', 'recado', 'nameFor', 'to + topic.slice(from.length)', 'to + topic'),
+  mutant(
+    'what is retained there counts as come when the subscription is answered',
+    'recado',
+    'BridgeLink.#noteSubscriptions',
+    'this.#arrival.start();',
+    'relay.note = lineage.note(this.#place, this.#subscriptions);',
+  ),
   mutant(
     'a new session there gets no subscriptions',
     'recado',
@@ -260,8 +281,15 @@ export const bridgeMutants: readonly Mutant[] = [
     'a lazy bridge stays idle',
     'recado',
     'Bridge.#look',
-    'if (this.figures.queuedMessages >= config.threshold)',
+    'if (isNew || this.figures.queuedMessages >= config.threshold)',
     'if (false)',
+  ),
+  mutant(
+    'the session of a lazy bridge that was removed is not there again',
+    'recado',
+    'Bridge.#look',
+    '!config.localCleanStart && this.#relay?.openSession() === false',
+    'false',
   ),
   mutant('a message over the rate never goes', 'recado', 'FarPublisher.#isTime', 'relay.handleDrain();', ''),
   mutant(
