@@ -29,7 +29,7 @@ import {
   whole,
 } from '@recado/protocol'
 import { SystemClock } from './adapters/clock.ts'
-import { SystemProcessMemory } from './adapters/process-memory.ts'
+import { allocateUnset, SystemProcessMemory } from './adapters/process-memory.ts'
 import { SystemRandom } from './adapters/random.ts'
 import {
   type AttachOptions,
@@ -160,6 +160,7 @@ export class Broker {
       observer: this.#observers.merged,
       store: this.#store,
       processMemory: new SystemProcessMemory(),
+      allocate: allocateUnset,
     })
     this.inspect = new Inspector(this.#core, this.#errors)
   }

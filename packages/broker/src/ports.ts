@@ -101,6 +101,11 @@ export interface Transport {
 export interface TransportHandler {
   /** The chunk is borrowed: it stays unchanged until this call returns. */
   onData(chunk: Uint8Array): void
+  /**
+   * Memory that the next chunk may be read into, from its first byte on; null or absent: none. Asked after `onData` by a
+   * transport that can read into given memory. It is reserved until the next `onData`, or until `onClose`.
+   */
+  readonly nextRead?: Uint8Array | null
   onDrain(): void
   /** Exactly once, the last call. `error` when the transport failed, `null` when the peer or we closed it. */
   onClose(error: Error | null): void

@@ -3,7 +3,9 @@
  *
  * Owned by a connection, of the broker (role 'server') or of a client (role 'client'). Chunks go in by `push`, packets
  * come out of `read`. A packet that lies whole in a chunk is decoded where it lies. One that is split over chunks is
- * put together once, in a buffer that grows as bytes arrive, and not by the length that a header merely announces.
+ * put together once, in a buffer that grows as bytes arrive, and not by the length that a header merely announces; only
+ * a connection that has sent a packet of that size before is trusted. A transport that can read into given memory reads
+ * the rest of a large packet straight into that buffer (`nextRead`), and what follows it, which is decoded there.
  *
  * Invariants: a packet that `read` returns keeps every rule of its protocol version that can be judged from the packet,
  * its direction and "CONNECT comes first, once". The session judges the rest (Topic Alias Maximum, Receive Maximum,
@@ -20,6 +22,7 @@ import { Cursor, couldBeTopicName, malformed, protocolError } from './cursor.ts'
 import { ProtocolError } from './errors.ts'
 import { acceptedHeaders, refuseHeader } from './fixed-headers.ts'
 import { readPacketBody } from './packet-bodies.ts'
+import { type PacketBuffer, type PacketBuffers, unpooledBuffers } from './packet-buffers.ts'
 import {
   type Packet,
   type ProtocolVersion,
@@ -70,12 +73,20 @@ export interface DecoderOptions {
    * Whether the properties of a PUBLISH stay bytes where they can (see `Publish.rawProperties`). Default false.
    */
   rawProperties?: boolean
+  /** Buffers for large packets that arrive in pieces. Default: arrays that the garbage collector frees. */
+  buffers?: PacketBuffers
 }
 
 /** Five bytes of fixed header and 268,435,455 bytes of Remaining Length. */
 const PACKET_SIZE_MAX = 268_435_460
 /** First size in bytes of the buffer for a split packet. It grows only as the bytes arrive. */
 const FIRST_BUFFER_BYTES = 65_536
+/** Size of the buffer for a split packet, as a multiple of the bytes that have arrived. */
+const GROWTH = 4
+/** Size in bytes from which a split packet is put together in one of `DecoderOptions.buffers`. */
+const LARGE_BYTES = 8_192
+/** Fewer bytes are not worth a read of their own. */
+const NEXT_READ_BYTES_MIN = 4_096
 const NO_BYTES: Uint8Array = new Uint8Array(0)
 
 export class Decoder {
@@ -100,14 +111,25 @@ export class Decoder {
   #chunk: Uint8Array
   #position: number
   #end: number
-  /** Whether `#chunk` is a copy that this decoder made. */
+  /** Whether `#chunk` is memory of this decoder: a copy that it made, or `#buffer`. */
   #chunkKept: boolean
+  /** Buffer that `#chunk` is, from its first byte to its last; null when `#chunk` is borrowed or a copy. */
+  #buffer: PacketBuffer | null
+  /** Whether a packet that begins at `#position` of `#buffer` is incomplete. */
+  #isGathering: boolean
+  /** Whether a transport may be reading into `#buffer`. */
+  #isExposed: boolean
+  /** Size in bytes of the largest split packet that has come as a whole. */
+  #largestBytes: number
   /** Chunks after `#chunk`; the first `#waitingKept` of them are copies that this decoder made. */
   #waiting: Uint8Array[]
   #waitingKept: number
   #waitingBytes: number
+  /** Number of bytes of `#waiting[0]` that have been copied to `#buffer`. */
+  #waitingStart: number
+  readonly #buffers: PacketBuffers
 
-  /** Beginning of an incomplete packet, `#partial[0 .. #partialLength)`; null when there is none. */
+  /** Beginning of an incomplete small packet, `#partial[0 .. #partialLength)`; null when there is none. */
   #partial: Uint8Array | null
   #partialLength: number
   /** Size in bytes of the incomplete packet; 0 while its fixed header is incomplete. */
@@ -131,9 +153,15 @@ export class Decoder {
     this.#position = 0
     this.#end = 0
     this.#chunkKept = true
+    this.#buffer = null
+    this.#isGathering = false
+    this.#isExposed = false
+    this.#largestBytes = 0
     this.#waiting = []
     this.#waitingKept = 0
     this.#waitingBytes = 0
+    this.#waitingStart = 0
+    this.#buffers = options.buffers ?? unpooledBuffers
     this.#partial = null
     this.#partialLength = 0
     this.#partialSize = 0
@@ -160,7 +188,19 @@ export class Decoder {
 
   /** Number of bytes of memory held for an incomplete packet. */
   get unfinishedBytes(): number {
-    return this.#partial === null ? 0 : this.#partial.length
+    return (this.#partial === null ? 0 : this.#partial.length) + (this.#isGathering ? this.#chunk.length : 0)
+  }
+
+  /**
+   * Memory that the next bytes of the connection may be read into, behind those that are there: the chunk that is
+   * pushed then is the beginning of it. null: there is none, or so little that it is no use. It stays valid until the
+   * next `push`; who has got it reads to no other place of it.
+   */
+  get nextRead(): Uint8Array | null {
+    if (!this.#isGathering || this.#waiting.length > 0 || this.#chunk.length - this.#end < NEXT_READ_BYTES_MIN)
+      return null
+    this.#isExposed = true
+    return this.#chunk.subarray(this.#end)
   }
 
   /** Releases all memory: nothing more will be read. */
@@ -174,7 +214,12 @@ export class Decoder {
    */
   push(chunk: Uint8Array): void {
     if (this.#failure !== null) return
+    if (this.#isExposed && this.#isNext(chunk)) {
+      this.#end += chunk.length
+      return
+    }
     if (this.#position === this.#end && this.#waiting.length === 0) {
+      if (this.#buffer !== null) this.#letGo()
       this.#chunk = chunk
       this.#position = 0
       this.#end = chunk.length
@@ -200,7 +245,8 @@ export class Decoder {
   }
 
   /**
-   * Returns the next packet, or null if it is incomplete; its bytes have then been copied.
+   * Returns the next packet, or null if it is incomplete; its bytes have then been copied. A PUBLISH whose `holder` is
+   * not null lies in that buffer, which this decoder holds at least until the next call.
    *
    * @throws {ProtocolError} with the Reason Code to end the connection with; after that every call throws the same
    * error. An unknown protocol name or level is an `UnsupportedProtocolVersionError`.
@@ -212,6 +258,8 @@ export class Decoder {
         if (this.#partial !== null) {
           if (!this.#fillPartial()) return null
           const bytes = this.#partial
+          // TypeScript believes that it is still there.
+          if ((bytes as Uint8Array | null) === null) continue
           const packet = this.#decode(bytes, 0, this.#partialSize)
           this.#partial = null
           this.#partialLength = 0
@@ -229,11 +277,16 @@ export class Decoder {
         if (size > this.maximumPacketSize) throw this.#tooLarge(size)
         if (size > this.controlPacketSize) this.#mustBePublish(bytes[start]!, size)
         if (size === 0 || size > end - start) {
-          this.#startPartial(bytes, start, end, size)
+          if (size < LARGE_BYTES) this.#startPartial(bytes, start, end, size)
+          else if (!this.#gather(size)) return null
           continue
         }
         const packet = this.#decode(bytes, start, start + size)
         this.#position = start + size
+        if (this.#isGathering) {
+          this.#isGathering = false
+          if (size > this.#largestBytes) this.#largestBytes = size
+        }
         return packet
       }
     } catch (error) {
@@ -247,6 +300,11 @@ export class Decoder {
   // --- chunks ---------------------------------------------------------------------------------------------------------
 
   #drop(): void {
+    if (this.#buffer !== null) {
+      // A transport may go on reading into it, to see the other side's end.
+      if (this.#isExposed) this.#buffer.keep()
+      this.#letGo()
+    }
     this.#chunk = NO_BYTES
     this.#position = 0
     this.#end = 0
@@ -254,13 +312,29 @@ export class Decoder {
     this.#waiting = []
     this.#waitingKept = 0
     this.#waitingBytes = 0
+    this.#waitingStart = 0
     this.#partial = null
     this.#partialLength = 0
     this.#partialSize = 0
   }
 
+  /** Lets go of the buffer, whose packets have been read. */
+  #letGo(): void {
+    this.#buffer!.release()
+    this.#buffer = null
+    this.#isGathering = false
+    this.#isExposed = false
+  }
+
+  /** Whether the chunk lies in `#buffer`, behind the bytes that are there. */
+  #isNext(chunk: Uint8Array): boolean {
+    const own = this.#chunk
+    return chunk.buffer === own.buffer && chunk.byteOffset === own.byteOffset + this.#end
+  }
+
   #nextChunk(): boolean {
     // A chunk that was read to its end is released: an idle connection holds no chunk.
+    if (this.#buffer !== null) this.#letGo()
     if (this.#waiting.length === 0) {
       this.#chunk = NO_BYTES
       this.#position = 0
@@ -270,20 +344,61 @@ export class Decoder {
     }
     // shift() is linear, but only a paused connection has chunks waiting here, and few: its peer was paused too.
     const chunk = this.#waiting.shift()!
-    this.#waitingBytes -= chunk.length
+    this.#waitingBytes -= chunk.length - this.#waitingStart
     this.#chunk = chunk
-    this.#position = 0
+    this.#position = this.#waitingStart
+    this.#waitingStart = 0
     this.#end = chunk.length
     this.#chunkKept = this.#waitingKept > 0
     if (this.#waitingKept > 0) this.#waitingKept--
     return true
   }
 
-  #startPartial(bytes: Uint8Array, start: number, end: number, size: number): void {
+  /** Adds bytes to the large packet that begins at `#position`; returns true when it is complete. */
+  #gather(size: number): boolean {
     if (size > PACKET_SIZE_MAX) throw this.#tooLarge(size)
+    for (;;) {
+      const missing = size - (this.#end - this.#position)
+      if (missing <= 0) return true
+      const room = this.#buffer === null ? 0 : this.#chunk.length - this.#end
+      // One that does not fit behind others is moved while there is little of it.
+      if (room === 0 || (room < missing && this.#position > 0)) {
+        this.#move(size)
+        continue
+      }
+      this.#isGathering = true
+      if (this.#waiting.length === 0) return false
+      const next = this.#waiting[0]!
+      const count = Math.min(missing, room, next.length - this.#waitingStart)
+      copy(next, this.#waitingStart, this.#chunk, this.#end, count)
+      this.#end += count
+      this.#waitingBytes -= count
+      this.#waitingStart += count
+      if (this.#waitingStart < next.length) continue
+      this.#waiting.shift()
+      this.#waitingStart = 0
+      if (this.#waitingKept > 0) this.#waitingKept--
+    }
+  }
+
+  /** Moves the incomplete packet of so many bytes to a buffer where more of it has room. */
+  #move(size: number): void {
+    const have = this.#end - this.#position
+    const arrived = Math.max(FIRST_BUFFER_BYTES, GROWTH * have)
+    const room = Math.min(size, Math.max(arrived, this.#largestBytes))
+    const buffer = this.#buffers.take(Math.max(room, Math.min(arrived, this.#buffers.readAheadBytes)))
+    copy(this.#chunk, this.#position, buffer.bytes, 0, have)
+    if (this.#buffer !== null) this.#letGo()
+    this.#buffer = buffer
+    this.#chunk = buffer.bytes
+    this.#chunkKept = true
+    this.#position = 0
+    this.#end = have
+  }
+
+  #startPartial(bytes: Uint8Array, start: number, end: number, size: number): void {
     const have = end - start
-    const room = size === 0 ? 5 : Math.min(size, Math.max(FIRST_BUFFER_BYTES, 2 * have))
-    const partial = new Uint8Array(room)
+    const partial = new Uint8Array(size === 0 ? 5 : size)
     copy(bytes, start, partial, 0, have)
     this.#partial = partial
     this.#partialLength = have
@@ -291,7 +406,7 @@ export class Decoder {
     this.#position = end
   }
 
-  /** Adds bytes to `#partial`; returns true when its packet is complete. */
+  /** Adds bytes to `#partial`; returns true when its packet is complete, or has turned out to be large. */
   #fillPartial(): boolean {
     for (;;) {
       if (this.#position === this.#end && !this.#nextChunk()) return false
@@ -304,11 +419,19 @@ export class Decoder {
         if (size > this.controlPacketSize) this.#mustBePublish(partial[0]!, size)
         if (size === 0) continue
         if (size > PACKET_SIZE_MAX) throw this.#tooLarge(size)
+        if (size >= LARGE_BYTES) {
+          this.#unread(partial)
+          return true
+        }
         this.#partialSize = size
+        if (size > partial.length) {
+          const whole = new Uint8Array(size)
+          copy(partial, 0, whole, 0, this.#partialLength)
+          this.#partial = whole
+        }
       }
       const have = this.#partialLength
       const wanted = Math.min(this.#partialSize - have, this.#end - this.#position)
-      if (have + wanted > this.#partial!.length) this.#growPartial(have + wanted)
       copy(this.#chunk, this.#position, this.#partial!, have, wanted)
       this.#partialLength = have + wanted
       this.#position += wanted
@@ -316,11 +439,21 @@ export class Decoder {
     }
   }
 
-  #growPartial(atLeast: number): void {
-    const room = Math.min(this.#partialSize, Math.max(FIRST_BUFFER_BYTES, 2 * atLeast))
-    const grown = new Uint8Array(room)
-    copy(this.#partial!, 0, grown, 0, this.#partialLength)
-    this.#partial = grown
+  /** Puts the header of a large packet, which came in pieces, back in front of the rest of its chunk. */
+  #unread(header: Uint8Array): void {
+    const rest = this.#end - this.#position
+    if (rest > 0) {
+      this.#waiting.unshift(this.#chunk)
+      this.#waitingStart = this.#position
+      this.#waitingBytes += rest
+      if (this.#chunkKept) this.#waitingKept++
+    }
+    this.#chunk = header
+    this.#position = 0
+    this.#end = this.#partialLength
+    this.#chunkKept = true
+    this.#partial = null
+    this.#partialLength = 0
   }
 
   // --- packets --------------------------------------------------------------------------------------------------------
@@ -416,7 +549,7 @@ export class Decoder {
     // 3.3.2.1: "It is a Protocol Error if the Topic Name is zero length and there is no Topic Alias." [MQTT-4.7.3-1]
     if (topicLength === 0 && properties.topicAlias === undefined && (raw === null || raw.topicAlias === 0))
       throw protocolError('the Topic Name is empty and there is no Topic Alias')
-    return new Publish(
+    const publish = new Publish(
       topic,
       qos,
       (first & 1) === 1,
@@ -430,6 +563,8 @@ export class Decoder {
       end,
       raw,
     )
+    if (this.#buffer !== null) publish.holder = this.#buffer
+    return publish
   }
 
   /** Decodes the properties of a PUBLISH at `start`; the cursor's position is behind them then. */

@@ -45,6 +45,7 @@ export {
 } from './encoder.ts'
 export { errorCodes, MqttError, OptionError, ProtocolError } from './errors.ts'
 export { keepAliveTimeoutMs } from './keep-alive.ts'
+export type { PacketBuffer, PacketBuffers } from './packet-buffers.ts'
 export { packetEnd } from './packet-end.ts'
 export { PacketIdMap } from './packet-ids.ts'
 export { isReasonCodeOf } from './packet-reason-codes.ts'

@@ -7,6 +7,7 @@
  *
  * Sources: MQTT 3.1.1 and 5.0, chapter 3; MQTT 3.1, section 3.
  */
+import type { PacketBuffer } from './packet-buffers.ts'
 import { NO_PROPERTIES, type Properties } from './properties.ts'
 import type { RawProperties } from './raw-properties.ts'
 import type { ReasonCode } from './reason-codes.ts'
@@ -129,6 +130,8 @@ export class Publish {
   payloadStart: number
   payloadEnd: number
   rawProperties: RawProperties | null
+  /** Buffer that it lies in, which can be held; null: in a chunk, or in an array of its own. */
+  holder: PacketBuffer | null
   #payload: Uint8Array | null
   constructor(
     topic: string,
@@ -154,6 +157,7 @@ export class Publish {
     this.payloadStart = payloadStart
     this.payloadEnd = payloadEnd
     this.rawProperties = rawProperties
+    this.holder = null
     this.#payload = null
   }
 

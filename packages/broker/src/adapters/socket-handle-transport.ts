@@ -11,7 +11,8 @@
  *
  * Invariants: `#handle` is null from the moment it is closed; `handle.close` is called exactly once, and everything
  * ends in its callback; a buffer that the kernel has not taken is referenced by its request until that completes (libuv
- * does not keep it alive); `onread` returns undefined (anything else would become the next read buffer).
+ * does not keep it alive); `onread` returns the next read buffer when that changes, else undefined, and `#target` keeps
+ * alive what the handle reads into.
  */
 import { getSystemErrorMap, getSystemErrorName } from 'node:util'
 import type { Transport, TransportHandler } from '../ports.ts'
@@ -22,7 +23,8 @@ const READ_BYTES = 64 * 1024
 
 /** Methods of `LibuvStreamWrap`, and the optional ones of `TCPWrap`. Errors are `-errno`. */
 export interface StreamHandle {
-  onread: (this: StreamHandle) => undefined
+  /** Returns the buffer for the next read of this handle; undefined: the same as for this one. */
+  onread: (this: StreamHandle) => Uint8Array | undefined
   /** Number of bytes that wait in libuv. */
   readonly writeQueueSize: number
   useUserBuffer(buffer: Uint8Array): void
@@ -95,8 +97,9 @@ export class HandleInternals {
     return this.#state[this.#lastWriteWasAsync] !== 0
   }
 
-  readInto(handle: StreamHandle): void {
-    handle.useUserBuffer(this.#readBuffer)
+  /** Buffer that all connections read into unless they have memory of their own. */
+  get readBuffer(): Uint8Array {
+    return this.#readBuffer
   }
 
   chunk(length: number): Uint8Array {
@@ -128,6 +131,8 @@ export class HandleTransport implements Transport {
   #handle: StreamHandle | null
   #handler: TransportHandler | null = null
   #error: Error | null = null
+  /** Memory of the handler that the handle reads into (`TransportHandler.nextRead`); null: the buffer of all. */
+  #target: Uint8Array | null = null
   /** Number of writes that the kernel has not taken yet. */
   #writes = 0
   #isPaused = false
@@ -160,7 +165,7 @@ export class HandleTransport implements Transport {
     const handle = this.#handle
     if (handle === null) return
     handle.onread = onRead
-    this.#internals.readInto(handle)
+    handle.useUserBuffer(this.#internals.readBuffer)
     if (!this.#isPaused || this.#isEnding) this.#read(handle)
   }
 
@@ -227,20 +232,39 @@ export class HandleTransport implements Transport {
 
   // --- from the handle ----------------------------------------------------------------------------------------------
 
-  /** @internal */
-  handleRead(): void {
+  /**
+   * Handles a read, and returns the buffer for the next one when it is another.
+   *
+   * @internal
+   */
+  handleRead(): Uint8Array | undefined {
     const read = this.#internals.read
-    if (read === 0 || this.#handle === null) return
+    if (read === 0 || this.#handle === null) return undefined
     if (read > 0) {
-      if (!this.#isEnding) this.#handler!.onData(this.#internals.chunk(read))
-      else this.#discard(read)
-    } else if (read === this.#internals.eof) {
+      const target = this.#target
+      if (this.#isEnding) {
+        this.#discard(read)
+      } else {
+        const handler = this.#handler!
+        handler.onData(target === null ? this.#internals.chunk(read) : target.subarray(0, read))
+        const next = handler.nextRead
+        if (next != null) {
+          this.#target = next
+          return next
+        }
+      }
+      if (target === null) return undefined
+      this.#target = null
+      return this.#internals.readBuffer
+    }
+    if (read === this.#internals.eof) {
       this.#hasPeerEnded = true
       if (this.#isShut) this.#close()
       else this.end()
     } else {
       this.#fail(read, 'read')
     }
+    return undefined
   }
 
   /** @internal */
@@ -292,8 +316,8 @@ export class HandleTransport implements Transport {
   }
 }
 
-function onRead(this: StreamHandle): undefined {
-  this.transport.handleRead()
+function onRead(this: StreamHandle): Uint8Array | undefined {
+  return this.transport.handleRead()
 }
 
 function onWritten(this: WriteRequest, status: number): void {

@@ -19,7 +19,7 @@ import type {
 } from '../ports.ts'
 import { Context, type CorePorts } from './base/context.ts'
 import type { Limits } from './base/limits.ts'
-import { MemoryGuard } from './base/memory-guard.ts'
+import { MemoryGuard, MemoryLevel } from './base/memory-guard.ts'
 import { type MetricValues, readMetrics } from './base/metric-table.ts'
 import type { Metrics } from './base/metrics.ts'
 import type { CoreOptions } from './base/options.ts'
@@ -159,6 +159,7 @@ export class Core {
       onLevel: (level, usedBytes) => {
         const { metrics, observer } = this.context
         metrics.memoryLevel = level
+        if (level > MemoryLevel.Normal) this.context.buffers.clear()
         observer?.['memory.level']?.({ level, usedBytes, limitBytes: this.context.limits.memoryBytesMax })
       },
       shed: (bytes) => this.connections.shed(bytes),

@@ -1,7 +1,7 @@
 /**
  * A Transport without a socket. It is strict where a real one is forgiving, so that a broken promise shows at once:
  *
- * - a chunk handed in is overwritten when `onData` returns (it was only borrowed);
+ * - a chunk handed in is overwritten when `onData` returns (it was only borrowed), unless the broker gave the memory for it;
  * - bytes held by a blocked transport are read when it drains, not when they were written (they may not be touched);
  * - a write while it holds one, and a write after `end`, fail the test;
  * - `onClose` comes later, in a turn of its own, and once.
@@ -28,6 +28,8 @@ export class SimTransport implements Transport {
   #input: Uint8Array[] = []
   /** Bytes that the broker wrote while the peer does not read. */
   #held: Uint8Array[] = []
+  /** Memory of the broker that the next chunk is read into; null: none. */
+  #target: Uint8Array | null = null
   isPaused = false
   isBlocked = false
   /** The broker has called `end`. */
@@ -138,8 +140,17 @@ export class SimTransport implements Transport {
   #deliver(): void {
     while (this.#input.length > 0 && !this.isPaused && !this.isClosed) {
       const chunk = this.#input.shift()!
-      this.#handler!.onData(chunk)
-      chunk.fill(OVERWRITTEN)
+      const target = this.#target
+      if (target === null) {
+        this.#handler!.onData(chunk)
+        chunk.fill(OVERWRITTEN)
+      } else {
+        const count = Math.min(target.length, chunk.length)
+        target.set(chunk.subarray(0, count))
+        if (count < chunk.length) this.#input.unshift(chunk.subarray(count))
+        this.#handler!.onData(target.subarray(0, count))
+      }
+      this.#target = this.#handler!.nextRead ?? null
     }
   }
 

@@ -13,6 +13,7 @@
 import type { Properties, QoS, ReasonCode } from '@recado/protocol'
 import { NO_PROPERTIES } from '@recado/protocol'
 import { DEFAULT_OPTIONS } from '../broker-options.ts'
+import type { PooledBuffer } from '../core/base/buffer-pool.ts'
 import type { CorePorts } from '../core/base/context.ts'
 import { type Limits, resolveLimits } from '../core/base/limits.ts'
 import { Message, Taking } from '../core/base/message.ts'
@@ -38,6 +39,11 @@ export interface WorldOptions extends Partial<CoreOptions>, Partial<Omit<CorePor
 export type RecordedEvent = {
   [Name in keyof BrokerEvents]: { name: Name; event: BrokerEvents[Name] }
 }[keyof BrokerEvents]
+
+/** Overwrites a buffer that has come back to its pool: who still uses it is found out. */
+function overwrite({ bytes }: PooledBuffer): void {
+  bytes.fill(0xdb)
+}
 
 export class World {
   readonly clock: SimClock
@@ -73,6 +79,7 @@ export class World {
       random: new SimRandom(),
       observer: observe ? this.#observer() : null,
     })
+    this.core.context.buffers.onFree = overwrite
   }
 
   client(clientId: string, options: TestClientOptions = {}): TestClient {

@@ -182,6 +182,8 @@ export class BrokerHost implements BrokerEnd {
           }),
         },
       )
+      // Who uses a buffer that has gone back to its pool is found out.
+      core.context.buffers.onFree = ({ bytes }) => bytes.fill(0xdb)
     })
     if (isDead()) return
     this.core = core

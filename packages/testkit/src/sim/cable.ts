@@ -46,6 +46,8 @@ export interface BrokerEnd {
 
 export interface SocketHandler {
   onData(chunk: Uint8Array): void
+  /** Memory that the next chunk may be read into, as in `TransportHandler`. */
+  readonly nextRead?: Uint8Array | null
   onDrain(): void
   onClose(error: Error | null): void
 }

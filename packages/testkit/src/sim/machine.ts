@@ -65,6 +65,9 @@ export class Machine {
   guarded(isDead: IsDead, handler: SocketHandler): SocketHandler {
     return {
       onData: (chunk) => this.guard(isDead, () => handler.onData(chunk)),
+      get nextRead() {
+        return isDead() ? null : (handler.nextRead ?? null)
+      },
       onDrain: () => this.guard(isDead, () => handler.onDrain()),
       onClose: (error) => this.guard(isDead, () => handler.onClose(error)),
     }
@@ -139,8 +142,22 @@ export class Machine {
 
 /** Hands bytes over that are the broker's until it returns, and no longer. */
 export function handOver(handler: SocketHandler, bytes: Uint8Array): void {
+  let rest = bytes
+  // Like a transport that reads into the broker's memory where it is given some
+  for (let target = targets.get(handler); target != null && rest.length > 0; target = targets.get(handler)) {
+    const count = Math.min(target.length, rest.length)
+    target.set(rest.subarray(0, count))
+    rest = rest.subarray(count)
+    handler.onData(target.subarray(0, count))
+    targets.set(handler, handler.nextRead)
+  }
+  if (rest.length === 0) return
   // A Buffer, as from a socket: its `slice` is a view, and whoever means a copy finds out.
-  const chunk = Buffer.from(bytes)
+  const chunk = Buffer.from(rest)
   handler.onData(chunk)
   chunk.fill(0xaa)
+  targets.set(handler, handler.nextRead)
 }
+
+/** Memory that each handler has given for its next bytes. */
+const targets: WeakMap<SocketHandler, Uint8Array | null | undefined> = new WeakMap()

@@ -21,6 +21,7 @@ import type {
   Transformer,
 } from '../../ports.ts'
 import { storedIdentity } from './bridge-path.ts'
+import { BufferPool } from './buffer-pool.ts'
 import { Faults } from './faults.ts'
 import { Holdings } from './holdings.ts'
 import type { Limits } from './limits.ts'
@@ -45,6 +46,8 @@ export interface CorePorts {
   readonly store: Store | null
   /** Memory of the process; null when `memoryBytesMax` is not enforced. */
   readonly processMemory: ProcessMemory | null
+  /** Allocates memory whose contents do not matter. Default: zeroed arrays. */
+  readonly allocate?: (bytes: number) => Uint8Array
 }
 
 /** Milliseconds until the alarm is tried again when setting off the timers has thrown. */
@@ -70,6 +73,7 @@ export class Context {
   readonly faults: Faults
   readonly holdings: Holdings
   readonly payloadBlocks: PayloadBlocks = new PayloadBlocks()
+  readonly buffers: BufferPool
   /** The broker's time: that of `CorePorts.clock`, or of a `SteadyClock` before it where there is a store. */
   readonly clock: Clock
   /** Milliseconds that the clock of the machine is behind the broker's time (`SteadyClock`). */
@@ -124,6 +128,8 @@ export class Context {
       if (!isDone) clock.alarm(clock.nowMs() + ALARM_RETRY_MS, onAlarm)
     }
     this.wheel = new TimerWheel(clock, onAlarm, this.faults)
+    const allocate = ports.allocate ?? ((bytes) => new Uint8Array(bytes))
+    this.buffers = new BufferPool(allocate, this.wheel, () => this.turn.nowMs)
   }
 
   /** Makes what follows from the options. */

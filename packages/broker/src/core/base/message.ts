@@ -2,18 +2,22 @@
  * An Application Message on its way through the broker.
  *
  * Made once per PUBLISH (or Will, or `broker.publish`) and shared by all that get it: retained messages, queues and
- * deliveries hold references, never copies. While a turn runs the payload may be a view of the chunk that it came in;
- * call `keep()` before keeping it longer, which copies at most once.
+ * deliveries hold references, never copies. While it is routed the payload may be a view of the chunk that it came in;
+ * call `keep()` before keeping it longer, which copies at most once. `lend()` is for outboxes, which need a large payload
+ * until it has been sent: in a buffer of the pool, one for all of them.
  *
  * Sources: MQTT 5.0 sections 3.3 and 4.3; message expiry 3.3.2.3.3.
  */
 import {
+  copy,
   decodeProperties,
   encodeProperties,
   encodeTopicField,
   hasDisallowedCodePoint,
   joinPropertyFields,
   NO_PROPERTIES,
+  type PacketBuffer,
+  type PacketBuffers,
   PacketType,
   type Properties,
   type Publish,
@@ -30,6 +34,11 @@ import { copyOf, type PayloadBlocks } from './payload-blocks.ts'
 export const REMAINING_LENGTH_MAX = 268_435_455
 /** Bytes that a PUBLISH may have beside topic, payload and properties: lengths, Packet Identifier, expiry. */
 const OTHER_BYTES_MAX = 16
+
+/** Share of a buffer from which on a payload in it is sent by reference. */
+const LENT_SHARE = 1 / 8
+/** Share of a buffer from which on a payload keeps the whole buffer instead of being copied. */
+const KEPT_SHARE = 0.75
 
 /** An empty Property Length. */
 export const EMPTY_PROPERTY_FIELD: Uint8Array = new Uint8Array(1)
@@ -111,6 +120,10 @@ export class Message implements ApplicationMessage {
   #properties: Properties | null
   #propertyField: Uint8Array | null
   #borrowed: boolean
+  /** Buffer that a borrowed payload lies in, which can be held; null: none. */
+  #holder: PacketBuffer | null = null
+  /** Whether `#holder` has a copy that was made for outboxes, and is to be released with the message. */
+  #hasLent = false
 
   private constructor(
     topic: string,
@@ -148,7 +161,7 @@ export class Message implements ApplicationMessage {
       rawProperties === null
         ? publish.properties.messageExpiryIntervalSeconds
         : rawProperties.expirySeconds(buffer, payloadStart - rawProperties.fieldBytes)
-    return new Message(
+    const message = new Message(
       topic,
       publish.topicField,
       publish.qos,
@@ -162,6 +175,8 @@ export class Message implements ApplicationMessage {
       true,
       rawProperties,
     )
+    if (publish.holder !== null) message.#holder = publish.holder
+    return message
   }
 
   /** Makes a message like this one with other contents; QoS, publisher and the time of its expiry stay. */
@@ -281,7 +296,10 @@ export class Message implements ApplicationMessage {
       const fieldBytes = rawProperties === null ? 0 : rawProperties.fieldBytes
       const start = this.payloadStart - fieldBytes
       const length = this.payloadEnd - this.payloadStart
-      if (blocks === null) {
+      if (this.#holder !== null && length >= KEPT_SHARE * this.#holder.bytes.length) {
+        // Nearly all of that buffer is this payload: no copy.
+        this.#holder.keep()
+      } else if (blocks === null) {
         this.buffer = copyOf(this.buffer, start, this.payloadEnd)
         this.payloadStart = fieldBytes
       } else {
@@ -292,6 +310,38 @@ export class Message implements ApplicationMessage {
       this.#borrowed = false
     }
     return this
+  }
+
+  /**
+   * Makes the payload last in a buffer that can be held until it has been sent, and returns that; null when the payload
+   * lasts anyway. An outbox holds the buffer before it returns.
+   *
+   * `isWaiting`: it cannot be sent at once. Then the buffer is not much larger than the payload, so that a slow reader
+   * does not hold more than is counted.
+   */
+  lend(buffers: PacketBuffers, isWaiting: boolean): PacketBuffer | null {
+    if (!this.#borrowed) return null
+    const length = this.payloadEnd - this.payloadStart
+    const share = isWaiting ? KEPT_SHARE : LENT_SHARE
+    if (this.#holder === null || (!this.#hasLent && length < share * this.#holder.bytes.length)) {
+      // Properties that are bytes lie before the payload.
+      const fieldBytes = this.rawProperties === null ? 0 : this.rawProperties.fieldBytes
+      const holder = buffers.take(fieldBytes + length)
+      copy(this.buffer, this.payloadStart - fieldBytes, holder.bytes, 0, fieldBytes + length)
+      this.buffer = holder.bytes
+      this.payloadStart = fieldBytes
+      this.payloadEnd = fieldBytes + length
+      this.#holder = holder
+      this.#hasLent = true
+    }
+    return this.#holder
+  }
+
+  /** Lets go of what was lent: all who get the message have it. */
+  letGo(): void {
+    if (!this.#hasLent) return
+    this.#hasLent = false
+    this.#holder!.release()
   }
 
   isExpired(nowMs: number): boolean {

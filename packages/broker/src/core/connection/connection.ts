@@ -168,9 +168,10 @@ export class Connection
       topicFiltersMax: this.limits.packetFiltersMax,
       topicCache: parts.topicCache,
       rawProperties: true,
+      buffers: context.buffers,
       refuseDisallowedCodePoints: !context.options.allowControlCharacters,
     })
-    this.#outbox = new Outbox(transport, parts.slabs, context.metrics, () => context.turn.add(this))
+    this.#outbox = new Outbox(transport, parts.slabs, context.buffers, context.metrics, () => context.turn.add(this))
     this.traffic = this.#outbox
     this.publishWriter = new PublishWriter(this, context, settings, this.#outbox)
     this.#keepAlive = new KeepAlive(context.turn.nowMs)
@@ -239,6 +240,11 @@ export class Connection
     } finally {
       if (isTurn) turn.end()
     }
+  }
+
+  /** Memory that the rest of a large packet may be read into. */
+  get nextRead(): Uint8Array | null {
+    return this.#decoder.nextRead
   }
 
   onDrain(): void {

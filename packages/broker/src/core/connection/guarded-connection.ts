@@ -21,6 +21,10 @@ export class GuardedConnection implements TransportHandler {
     }
   }
 
+  get nextRead(): Uint8Array | null {
+    return this.#connection.nextRead
+  }
+
   onDrain(): void {
     try {
       this.#connection.onDrain()

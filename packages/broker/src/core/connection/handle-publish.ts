@@ -286,6 +286,7 @@ function acceptMessage(connection: PublishingClient, publish: Publish, topic: st
   if (context.watch?.published(connection, message) === true) message.isWatched = true
   const taking = qos > 0 && connection.protocolVersion === 5 ? Taking.Told : Taking.Untold
   const { reasonCode, hasRows, isRetained, owesDisk, work } = parts.intake.accept(message, taking)
+  message.letGo()
   connection.readGate.tookWork(work)
   if (qos === 0) {
     // Nothing is owed, but a client's messages for the disk are read no faster than those of others.
@@ -440,6 +441,7 @@ function keepPublish(publish: Publish): Publish {
   // Properties that are bytes lie before the payload.
   const start = publish.payloadStart - (publish.rawProperties?.fieldBytes ?? 0)
   publish.buffer = copyOf(publish.buffer, start, publish.payloadEnd)
+  publish.holder = null
   publish.payloadEnd -= start
   publish.payloadStart -= start
   return publish

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { encodeTopicField } from '@recado/protocol'
+import { encode, encodeTopicField, type Properties, Publish } from '@recado/protocol'
 import type { Transport } from '../../ports.ts'
+import { World } from '../../testing/mod.ts'
+import { TestContext } from '../../testing/test-context.ts'
+import type { BufferPool } from '../base/buffer-pool.ts'
 import { Message } from '../base/message.ts'
 import { Metrics } from '../base/metrics.ts'
 import { Outbox, SlabPool } from './outbox.ts'
@@ -41,13 +44,21 @@ class Recorder implements Transport {
   resume(): void {}
 }
 
-function make(): { outbox: Outbox; transport: Recorder; metrics: Metrics; pool: SlabPool; firsts: () => number } {
+function make(): {
+  outbox: Outbox
+  transport: Recorder
+  metrics: Metrics
+  pool: SlabPool
+  buffers: BufferPool
+  firsts: () => number
+} {
+  const { buffers } = new TestContext()
   const transport = new Recorder()
   const metrics = new Metrics()
   const pool = new SlabPool()
   let firsts = 0
-  const outbox = new Outbox(transport, pool, metrics, () => firsts++)
-  return { outbox, transport, metrics, pool, firsts: () => firsts }
+  const outbox = new Outbox(transport, pool, buffers, metrics, () => firsts++)
+  return { outbox, transport, metrics, pool, buffers, firsts: () => firsts }
 }
 
 function put(outbox: Outbox, ...bytes: number[]): void {
@@ -151,8 +162,8 @@ describe('a transport that holds on', () => {
   })
 
   test('the slab that it holds is not used for others meanwhile', () => {
-    const { outbox, transport, pool, metrics } = make()
-    const other = new Outbox(new Recorder(), pool, metrics, () => {})
+    const { outbox, transport, pool, buffers, metrics } = make()
+    const other = new Outbox(new Recorder(), pool, buffers, metrics, () => {})
     transport.isBlocked = true
     put(outbox, 1, 2, 3)
     outbox.flush()
@@ -193,6 +204,98 @@ test('discard forgets what has not been handed over', () => {
   assert.equal(outbox.waitingBytes, 0)
 })
 
+describe('large payloads', () => {
+  const arrived = (payload: Uint8Array): Message =>
+    Message.fromPublish(new Publish('t', 0, false, false, 0, {}, null, payload, 0, payload.length), 't', null, 0)
+  const send = (outbox: Outbox, message: Message): void =>
+    outbox.publish(message, 4, message.topicField, 0, false, false, 0, new Uint8Array(1))
+
+  test('share one copy, which is free when the last reader has it', () => {
+    const { outbox, transport, pool, metrics, buffers } = make()
+    const slow = new Recorder()
+    const other = new Outbox(slow, pool, buffers, metrics, () => {})
+    slow.isBlocked = true
+    const chunk = new Uint8Array(20_000).fill(1)
+    const message = arrived(chunk)
+    send(outbox, message)
+    send(other, message)
+    message.letGo()
+    chunk.fill(2)
+    outbox.flush()
+    other.flush()
+    assert.equal(buffers.freeBytes, 0, 'a slow reader holds it')
+    assert.equal(transport.out.lastIndexOf(1), transport.out.length - 1)
+    slow.let()
+    other.handleDrain()
+    assert.deepEqual(slow.out, transport.out)
+    assert.ok(buffers.freeBytes > 0)
+  })
+
+  test('are free too when the connection ends', () => {
+    const { outbox, transport, buffers } = make()
+    transport.isBlocked = true
+    for (let i = 0; i < 2; i++) {
+      const message = arrived(new Uint8Array(20_000))
+      send(outbox, message)
+      message.letGo()
+      outbox.flush()
+    }
+    assert.equal(buffers.freeBytes, 0)
+    outbox.discard()
+    assert.ok(buffers.freeBytes >= 40_000)
+  })
+
+  test('that are kept are not copied again, and stay as they are', () => {
+    const { outbox, transport, buffers } = make()
+    const message = arrived(new Uint8Array(20_000).fill(1))
+    send(outbox, message)
+    const { buffer } = message
+    message.keep()
+    message.letGo()
+    outbox.flush()
+    assert.equal(message.buffer, buffer)
+    assert.equal(buffers.freeBytes, 0)
+    assert.equal(transport.out.length, 20_000 + 7)
+  })
+
+  test('in a much larger buffer are copied for a slow reader, who would hold all of it', () => {
+    const { outbox, transport, buffers } = make()
+    const region = buffers.take(131_072)
+    const send20K = (): void => {
+      const publish = new Publish('t', 0, false, false, 0, {}, null, region.bytes, 0, 20_000)
+      publish.holder = region
+      const message = Message.fromPublish(publish, 't', null, 0)
+      send(outbox, message)
+      message.letGo()
+    }
+    send20K()
+    assert.equal(region.users, 2)
+    transport.isBlocked = true
+    outbox.flush()
+    for (let i = 0; i < 50; i++) send20K()
+    assert.ok(region.users < 20, `${region.users} of 51`)
+    transport.let()
+    outbox.handleDrain()
+    assert.equal(region.users, 1)
+    assert.equal(transport.out.length, 51 * 20_007)
+  })
+
+  test('have heads in one slab, however many there are', () => {
+    const { outbox, transport } = make()
+    let expected = 0
+    for (let i = 0; i < 200; i++) {
+      const message = arrived(new Uint8Array(9_000).fill(i))
+      send(outbox, message)
+      message.letGo()
+      put(outbox, 0xc0, 0)
+      expected += 9_006 + 2
+    }
+    outbox.flush()
+    assert.equal(transport.out.length, expected)
+    for (let i = 0; i < 200; i++) assert.equal(transport.out[i * 9_008 + 6], i)
+  })
+})
+
 describe('SlabPool', () => {
   test('gives a slab again when it has come back, empty', () => {
     const pool = new SlabPool()
@@ -217,4 +320,39 @@ describe('SlabPool', () => {
     const again = new Set(Array.from({ length: 5_000 }, () => pool.take(1)))
     assert.ok(slabs.filter((slab) => again.has(slab)).length <= 1_024)
   })
+})
+
+test('a large message with properties reaches readers of all kinds, fast and slow, as it was sent', () => {
+  const world = new World()
+  const readers = ['plain', 'marked', 'old', 'slow'].map((name) => {
+    const reader = world.client(name, name === 'old' ? { version: 4 } : {})
+    reader.connected()
+    if (name === 'marked') reader.subscribe('big/#', { identifier: 7 })
+    else reader.subscribe('big/#')
+    reader.takeAll()
+    return reader
+  })
+  const publisher = world.client('publisher')
+  publisher.connected()
+  readers[3]!.transport.block()
+  const properties = { messageExpiryIntervalSeconds: 60, contentType: 'x/y', userProperties: [['a', 'b']] as const }
+  const payloads: Uint8Array[] = []
+  for (let i = 0; i < 40; i++) {
+    const payload = new Uint8Array(9_000 + i * 700).fill(i)
+    payloads.push(payload)
+    const more = i % 2 === 0 ? {} : { properties: structuredClone(properties) as unknown as Properties }
+    const bytes = encode(Publish.of({ topic: `big/${i}`, payload, ...more }), 5)
+    publisher.transport.receive(bytes, [1 + i, 5_000, 65_536])
+    world.run()
+  }
+  readers[3]!.transport.drain()
+  world.run()
+  for (const reader of readers) {
+    const got = reader.takeAll().filter((packet) => packet instanceof Publish)
+    assert.equal(got.length, payloads.length, reader.clientId)
+    for (const [i, publish] of got.entries()) {
+      assert.ok(Buffer.from(payloads[i]!).equals(publish.payload), `${reader.clientId} ${i}`)
+      if (reader.clientId !== 'old' && i % 2 === 1) assert.equal(publish.properties.contentType, 'x/y')
+    }
+  }
 })

@@ -2,7 +2,8 @@
  * The outbox of one connection: packets that it has not yet handed to its transport.
  *
  * Packets are written one behind the other into a slab that is borrowed from the broker's pool for the turn, so an idle
- * connection holds no buffer. Large payloads go by reference. `flush` hands everything over in one write.
+ * connection holds no buffer. Large payloads go by reference, and the buffers that they lie in are held until they have
+ * been sent. `flush` hands everything over in one write.
  *
  * Invariant: at most one write is held by the transport; while it is, packets gather here. `waitingBytes` counts both.
  * `outputBytesMax` limits it less the largest packet of the write that is held, so that a large message on its way to
@@ -10,6 +11,8 @@
  */
 import {
   ByteWriter,
+  type PacketBuffer,
+  type PacketBuffers,
   PacketType,
   type ProtocolVersion,
   type QoS,
@@ -58,15 +61,25 @@ export class SlabPool {
   }
 }
 
+/** Memory that pieces lie in. */
+type Lent = ByteWriter | PacketBuffer
+
 /** The outbox holds the counts of its connection itself: for each message there is one object less to touch. */
 export class Outbox extends Traffic {
   readonly #transport: Transport
   readonly #pool: SlabPool
+  readonly #buffers: PacketBuffers
   readonly #metrics: Metrics
   readonly #onFirst: () => void
   #slab: ByteWriter | null = null
-  /** Finished pieces before the slab. */
+  /** End of the part of the slab that is a piece already. */
+  #slabStart = 0
+  /** Finished pieces before the rest of the slab. */
   #pieces: Uint8Array[] | null = null
+  /** Slabs and buffers that the pieces lie in, but for the present slab; null: none. */
+  #lent: Lent[] | null = null
+  /** Slabs and buffers of the write that the transport holds. */
+  #heldLent: Lent[] | null = null
   #pieceBytes = 0
   /** Bytes of the last flush: the size of the next slab. */
   #usualBytes = 0
@@ -79,10 +92,11 @@ export class Outbox extends Traffic {
   isBlocked = false
 
   /** `onFirst` is called when there is something to flush and was not before. */
-  constructor(transport: Transport, pool: SlabPool, metrics: Metrics, onFirst: () => void) {
+  constructor(transport: Transport, pool: SlabPool, buffers: PacketBuffers, metrics: Metrics, onFirst: () => void) {
     super()
     this.#transport = transport
     this.#pool = pool
+    this.#buffers = buffers
     this.#metrics = metrics
     this.#onFirst = onFirst
   }
@@ -91,7 +105,7 @@ export class Outbox extends Traffic {
   get waitingBytes(): number {
     return (
       this.#pieceBytes +
-      (this.#slab === null ? 0 : this.#slab.length) +
+      (this.#slab === null ? 0 : this.#slab.length - this.#slabStart) +
       (this.isBlocked ? this.#transport.bufferedBytes : 0)
     )
   }
@@ -145,13 +159,15 @@ export class Outbox extends Traffic {
       return this.#slab
     }
     if (slab.length + bytes <= slab.bytes.length) return slab
-    if (slab.length >= FLUSH_BYTES / 2) {
-      if (!this.isBlocked) {
+    if (slab.length >= FLUSH_BYTES / 2 || this.#slabStart > 0) {
+      if (!this.isBlocked && slab.length >= FLUSH_BYTES / 2) {
         this.flush()
         return this.room(bytes)
       }
       this.#cut()
+      this.#lend(slab)
       this.#slab = this.#pool.take(bytes)
+      this.#slabStart = 0
       return this.#slab
     }
     const larger = this.#pool.take(Math.max(slab.length + bytes, slab.bytes.length + 1))
@@ -198,7 +214,12 @@ export class Outbox extends Traffic {
     }
     writePublishHead(this.room(head), version, topicField, qos, retain, dup, packetId, propertyField, length)
     this.#cut()
-    this.#pieces!.push(message.keep().payload)
+    const holder = message.lend(this.#buffers, this.isBlocked && this.#pieceBytes > FLUSH_BYTES)
+    if (holder !== null) {
+      holder.hold()
+      this.#lend(holder)
+    }
+    this.#pieces!.push(message.payload)
     this.#pieceBytes += length
     if (head + length > this.#largestBytes) this.#largestBytes = head + length
     if (this.#pieceBytes >= FLUSH_BYTES && !this.isBlocked) this.flush()
@@ -269,8 +290,10 @@ export class Outbox extends Traffic {
     const slab = this.#slab
     const pieces = this.#pieces
     if (slab === null && pieces === null) return
+    const lent = this.#lent
     this.#slab = null
     this.#pieces = null
+    this.#lent = null
     this.#heldLargestBytes = this.#largestBytes
     this.#largestBytes = 0
     let taken: boolean
@@ -281,8 +304,10 @@ export class Outbox extends Traffic {
       taken = this.#transport.write(slab!.bytes.subarray(0, slab!.length))
     } else {
       if (slab !== null) {
-        pieces.push(slab.bytes.subarray(0, slab.length))
-        this.#pieceBytes += slab.length
+        const rest = slab.length - this.#slabStart
+        if (rest > 0) pieces.push(slab.bytes.subarray(this.#slabStart, slab.length))
+        this.#pieceBytes += rest
+        this.#slabStart = 0
       }
       this.#usualBytes = 0
       this.#metrics.bytesSent += this.#pieceBytes
@@ -292,8 +317,11 @@ export class Outbox extends Traffic {
     }
     if (taken) {
       if (slab !== null) this.#pool.give(slab)
+      if (lent !== null) this.#giveBack(lent)
     } else {
       this.isBlocked = true
+      this.#heldLent = lent ?? []
+      if (slab !== null) this.#heldLent.push(slab)
       this.#metrics.slowReaders++
       this.#note(this.#transport.bufferedBytes)
     }
@@ -310,24 +338,43 @@ export class Outbox extends Traffic {
     this.#metrics.slowReaders--
     this.isBlocked = false
     this.#note(0)
+    if (this.#heldLent !== null) this.#giveBack(this.#heldLent)
+    this.#heldLent = null
   }
 
-  /** Discards packets that have not been handed over. */
+  #lend(part: Lent): void {
+    this.#lent ??= []
+    this.#lent.push(part)
+  }
+
+  /** Gives back what pieces lay in that have been sent, or never will be. */
+  #giveBack(lent: readonly Lent[]): void {
+    for (const part of lent) {
+      if (part instanceof ByteWriter) this.#pool.give(part)
+      else part.release()
+    }
+  }
+
+  /** Discards packets that have not been handed over. The transport has closed, so it holds none any more. */
   discard(): void {
     this.#unblock()
     if (this.#slab !== null) this.#pool.give(this.#slab)
+    if (this.#lent !== null) this.#giveBack(this.#lent)
     this.#slab = null
+    this.#slabStart = 0
+    this.#lent = null
     this.#pieces = null
     this.#pieceBytes = 0
     this.#largestBytes = 0
   }
 
-  /** Moves the contents of the slab to the pieces. The slab's buffer then belongs to the piece. */
+  /** Makes a piece of what has been written to the slab since the last one. */
   #cut(): void {
     const slab = this.#slab!
-    this.#slab = null
     this.#pieces ??= []
-    this.#pieces.push(slab.bytes.subarray(0, slab.length))
-    this.#pieceBytes += slab.length
+    if (slab.length === this.#slabStart) return
+    this.#pieces.push(slab.bytes.subarray(this.#slabStart, slab.length))
+    this.#pieceBytes += slab.length - this.#slabStart
+    this.#slabStart = slab.length
   }
 }
