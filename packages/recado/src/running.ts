@@ -177,7 +177,7 @@ export class RunningBroker {
     const { log } = this.#parts
     for (const text of next.notes) log.log('information', 'config.taken', text)
     for (const fault of next.bridgeFaults)
-      log.log('error', 'config.bridge', `Error: ${fault.message}. This bridge is not run.`)
+      log.log('error', 'config.bridge', `Error: ${fault.message}. This section is not taken.`)
     for (const warning of next.warnings) log.log('warning', 'config.warning', `Warning: ${warning}`)
     const source = next.file ?? 'the default configuration'
     log.log('notice', 'config.reloaded', `SIGHUP: ${source} read again.`, { what: source })

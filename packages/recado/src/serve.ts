@@ -189,7 +189,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     })
     const administered = administration
     // Before the first client comes: what it publishes waits for the bridges.
-    bridges.take(config.bridges)
+    bridges.take(config.bridges, config.faultyBridges)
     const inherited = inheritedSockets(io.env ?? {}, process.pid)
     const listenOn = (listener: ListenerConfig, next: Config, files: ListenerFiles): Promise<ListenerHandle | null> =>
       listen(opened, listener, inherited.takeFor(socketsFor(listener, next)), files, administered, log)

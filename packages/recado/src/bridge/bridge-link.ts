@@ -53,6 +53,7 @@ import {
 } from '@recado/protocol'
 import type { BridgeTopic } from '../config/bridge-topics.ts'
 import type { BridgeConfig } from '../config/bridges.ts'
+import { dialFailure, isOfTls } from './dial-hints.ts'
 import type { EchoWatch } from './echo-watch.ts'
 import type { FarLineage } from './far-lineage.ts'
 import { FarPublisher, SentBatch } from './far-publisher.ts'
@@ -297,11 +298,10 @@ export class BridgeLink implements ConnectionHandler, RelayPeer {
   // --- the connection -----------------------------------------------------------------------------------------------
 
   handleClosed(error: MqttError | null): void {
-    const why = this.#why ?? error?.message ?? 'the connection was closed'
-    this.#why = why
-    this.hasAnswered ||= error instanceof ProtocolError
+    this.#why ??= error === null ? 'the connection was closed' : dialFailure(error)
+    this.hasAnswered ||= error !== null && (error instanceof ProtocolError || isOfTls(error))
     this.#leave()
-    this.#owner.linkEnded(this, why, this.#refusal)
+    this.#owner.linkEnded(this, this.#why, this.#refusal)
   }
 
   handleDrain(): void {

@@ -43,10 +43,17 @@ const evenHex = (digits: string): string => (digits.length % 2 === 0 ? digits : 
 
 function authoritiesOf({ cafile, capath, useOsCertificates }: BridgeTls): string[] {
   const texts: string[] = []
-  if (cafile !== null) texts.push(contentOf('bridge_cafile', cafile))
+  if (cafile !== null) texts.push(authorityIn(cafile))
   if (capath !== null) texts.push(...authoritiesIn(capath))
   if (useOsCertificates) texts.push(...systemCertificates())
   return texts
+}
+
+/** Text of a file with certificates of authorities. Without one no server would be trusted, and nobody would say why. */
+function authorityIn(path: string): string {
+  const text = contentOf('bridge_cafile', path)
+  if (/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/.test(text)) return text
+  throw new MqttError('ERR_RECADO_BRIDGE_FILE', `bridge_cafile ${path} has no certificate: give a PEM file that has`)
 }
 
 function authoritiesIn(path: string): string[] {

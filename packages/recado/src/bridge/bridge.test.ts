@@ -248,7 +248,10 @@ test('a remote broker that refuses the bit of a bridge is asked without it at on
   second.send(new Connack(false, 5))
   await turn()
   assert.equal(setup.bridge.figures.state, 'waiting')
-  assert.equal(setup.bridge.figures.lastError, 'Connection Refused: not authorised')
+  assert.equal(
+    setup.bridge.figures.lastError,
+    'Connection Refused: not authorised (check remote_username and remote_password, and the certificate if any)',
+  )
 })
 
 test('a connection that is lost before its answer does not cost the bit of a bridge', async (t) => {

@@ -184,6 +184,20 @@ test('another configuration closes, opens and changes bridges, and leaves the ot
   await inbox.until('t/other x')
 })
 
+test('a bridge whose section has got a fault goes on as it was, with what waits for it', async (t) => {
+  const broker = brokerOf(t)
+  const section = 'connection b\naddress 127.0.0.1:1\nrestart_timeout 60\ntopic t/# out 1\n'
+  const { bridges, log } = bridgesAt(t, broker, section)
+  await broker.publish({ topic: 't/1', payload: 'x', qos: 1 })
+  bridges.take([], ['b'])
+  assert.equal(bridges.figures()[0]!.queuedMessages, 1)
+  assert.ok(log.lines.includes('Bridge b goes on as it was: its section has a fault.'))
+  bridges.take(configsOf(section))
+  assert.equal(bridges.figures()[0]!.queuedMessages, 1)
+  bridges.take([])
+  assert.deepEqual(bridges.figures(), [])
+})
+
 test('the session of a bridge that was taken out of the file while the broker was stopped is told at the start', {
   timeout: 300_000,
 }, async (t) => {

@@ -57,12 +57,21 @@ export class Bridges {
     }
   }
 
-  /** Opens, stops and restarts bridges so that those of the configuration are there. */
-  take(configs: readonly BridgeConfig[]): void {
+  /**
+   * Opens, stops and restarts bridges so that those of the configuration are there. `faulty`: names of sections with a
+   * fault, whose bridges go on as they were: what waits for them must not be lost by a slip of the pen.
+   */
+  take(configs: readonly BridgeConfig[], faulty: readonly string[] = []): void {
     const names = new Set(configs.map(({ name }) => name))
     const wanted = new Set(configs.map(({ localClientId }) => localClientId))
     for (const [name, bridge] of this.#byName) {
       if (names.has(name)) continue
+      if (faulty.includes(name)) {
+        bridge.whenLost(null)
+        const text = `Bridge ${name} goes on as it was: its section has a fault.`
+        this.#log.log('notice', 'bridge.kept', text, { bridge: name })
+        continue
+      }
       const { queuedMessages, inFlight } = bridge.figures
       const isForGood = !wanted.has(bridge.config.localClientId)
       const dropped = isForGood ? queuedMessages + inFlight : 0

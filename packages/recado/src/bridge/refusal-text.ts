@@ -10,8 +10,14 @@ const RETURN_CODES = [
   'not authorised',
 ]
 
-/** Text of a refusal in CONNACK, in Mosquitto's words where it has them. */
+/** Codes for a user name and password that are not right. */
+const LOGIN_CODES: ReadonlySet<number> = new Set([4, 5, 0x86, 0x87])
+
+/** Returns the text of a refusal in CONNACK, in Mosquitto's words where it has them, with a remedy where there is one. */
 export function refusalText(code: number, { reasonString }: Properties): string {
   const name = code < 0x80 ? (RETURN_CODES[code] ?? `return code ${code}`) : reasonCodeName(code as ReasonCode)
-  return reasonString === undefined ? name : `${name} (${reasonString})`
+  if (reasonString !== undefined) return `${name} (${reasonString})`
+  return LOGIN_CODES.has(code)
+    ? `${name} (check remote_username and remote_password, and the certificate if any)`
+    : name
 }

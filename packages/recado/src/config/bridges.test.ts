@@ -204,6 +204,28 @@ test('every fault of a section is told, with its line', () => {
   ])
 })
 
+test('a line that cannot be read is a fault of its bridge too, and the file and the others are taken', () => {
+  const lines = ['keepalive_interval abc', 'bridge_insecure maybe', 'bridge_nothing 1', 'try_private', 'topic "a out']
+  assert.deepEqual(faults(lines.join('\n')), [
+    '4: keepalive_interval must be a whole number of seconds, not "abc"',
+    '5: bridge_insecure must be true or false, not "maybe"',
+    '6: unknown option "bridge_nothing"',
+    '7: try_private needs a value',
+    '8: topic has no quote at the end of the topic: add one',
+  ])
+  const good = 'connection good\naddress hub\ntopic #\n'
+  const text = `listener 1884\nconnection b\naddress hub\naddress hub\ntopic #\nconnection\naddress x\ntopic y\n${good}`
+  assert.deepEqual(faultsOf(text), [
+    '4: address stands already at a.conf:3: remove one of them',
+    '6: connection needs a value',
+  ])
+  const { bridges } = parseConfigFile('a.conf', { read: () => text, list: () => [] })
+  const { bridges: read, faulty } = bridgesFrom(bridges, [], 'edge')
+  assert.deepEqual([read.map(({ name }) => name), faulty], [['good'], ['b', '']])
+  assert.throws(() => faults('listener x'), { message: /^a\.conf:4: listener needs a port/ })
+  assert.throws(() => faults('liztener 1'), { message: /^a\.conf:4: unknown option "liztener"/ })
+})
+
 test('a name that may not stand in the topic of its state is a fault, unless the topic is another one, or none', () => {
   const section = 'connection a+b#\naddress hub\ntopic t out 1\n'
   assert.deepEqual(faultsOf(`${section}remote_clientid a/#`), [

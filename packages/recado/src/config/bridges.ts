@@ -122,6 +122,8 @@ export interface ReadBridges {
   readonly bridges: readonly BridgeConfig[]
   /** Faults of the others, in the order of the file. */
   readonly faults: readonly ConfigError[]
+  /** Names of the others. */
+  readonly faulty: readonly string[]
 }
 
 /** Reads all bridges of a configuration. `machine` is the name that Client Identifiers begin with. */
@@ -131,10 +133,17 @@ export function bridgesFrom(blocks: readonly Block[], warnings: string[], machin
   const faultIn =
     (block: Block): Fault =>
     ({ file, line, name }, what, kind) => {
+      // It may be in the line that could not be read.
+      if ((block.faults?.length ?? 0) > 0 && (kind === 'no-address' || kind === 'no-topic')) return
       const fault = kind === undefined ? null : { kind, name, value: '' }
       faults.push(new ConfigError(file, line, `${name} ${what}`, fault))
       wrong.add(block)
     }
+  for (const block of blocks) {
+    if (block.faults === undefined || block.faults.length === 0) continue
+    faults.push(...block.faults)
+    wrong.add(block)
+  }
   const bridges = blocks.map((block) => new Section(block, faultIn(block), warnings, machine).read())
   mustDiffer(bridges, blocks, (bridge) => bridge.name, faultIn, 'has the name of another,')
   mustDiffer(bridges, blocks, (bridge) => bridge.localClientId, faultIn, 'has the local_clientid of another,')
@@ -142,6 +151,7 @@ export function bridgesFrom(blocks: readonly Block[], warnings: string[], machin
   return {
     bridges: bridges.filter((_, index) => !wrong.has(blocks[index]!)),
     faults: inOrder,
+    faulty: bridges.flatMap(({ name }, index) => (wrong.has(blocks[index]!) ? [name] : [])),
   }
 }
 

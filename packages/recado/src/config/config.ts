@@ -90,6 +90,8 @@ export interface Config {
   readonly bridges: readonly BridgeConfig[]
   /** Faults of sections that are no bridges therefore. */
   readonly bridgeFaults: readonly ConfigError[]
+  /** Names of those sections. */
+  readonly faultyBridges: readonly string[]
   /** Lines of the configuration files. */
   readonly source: ParsedFile
   /** Notes for the operator about options that were replaced by others, one line each. */
@@ -178,6 +180,7 @@ export function loadConfig(commandLine: CommandLine, files?: Files): Config {
     log: logFrom(global, commandLine),
     bridges: bridges.bridges,
     bridgeFaults: bridges.faults,
+    faultyBridges: bridges.faulty,
     source: parsed,
     notes: unique(ofAccess.flatMap(({ notes }) => notes)),
     warnings: [...warnings, ...unique(ofAccess.flatMap((access) => access.warnings))],

@@ -2,8 +2,8 @@
  * Reads a mosquitto.conf: lines become settings, each checked against the schema, in the blocks that they belong to.
  *
  * `config.ts` calls `parseConfigFile` and makes the configuration from the blocks. Invariant: every line either becomes
- * a setting or throws a `ConfigError` that names file and line; nothing is skipped silently. An option without effect
- * is a setting too, and a warning.
+ * a setting or throws a `ConfigError` that names file and line, or is a fault of its bridge (`Block.faults`); nothing is
+ * skipped silently. An option without effect is a setting too, and a warning.
  *
  * The format is mosquitto.conf(5): NAME VALUE with blanks between them, `#` at the beginning of a line for a comment. A
  * file that both Mosquitto 2.0 and 2.1 accept is accepted, and one that both refuse is refused;
@@ -90,6 +90,8 @@ export interface Block {
   /** Line that began it; null for `global` and `default-listener`. */
   readonly head: Setting | null
   readonly settings: Setting[]
+  /** Faults of lines that belong to a bridge, which is not run then. */
+  readonly faults?: ConfigError[]
 }
 
 export interface ParsedFile {
@@ -172,6 +174,11 @@ class Parser implements ParsedFile {
     for (let index = 0; index < lines.length; index++) {
       const line = contentOf(lines[index]!, path, index + 1)
       if (line === null) continue
+      const name = line.split(' ', 1)[0]!
+      if (name === 'connection' || (bridge !== null && isOfBridge(name))) {
+        bridge = this.#readOfBridge(line, path, index + 1, bridge, listener)
+        continue
+      }
       const setting = parseLine(line, path, index + 1, bridge !== null)
       this.#noteIgnoredWords(setting)
       const { option } = setting
@@ -182,13 +189,34 @@ class Parser implements ParsedFile {
       } else if (option.name === 'listener') {
         listener = { kind: 'listener', head: setting, settings: [] }
         this.listeners.push(listener)
-      } else if (option.name === 'connection') {
-        bridge = { kind: 'bridge', head: setting, settings: [] }
-        this.bridges.push(bridge)
       } else {
         this.#add(setting, listener, bridge)
       }
     }
+  }
+
+  /** Reads a line of a bridge: what is wrong with it is no fault of the others. Returns its block. */
+  #readOfBridge(line: string, file: string, number: number, bridge: Block | null, listener: Block): Block {
+    let block = bridge
+    try {
+      const setting = parseLine(line, file, number, bridge !== null)
+      this.#noteIgnoredWords(setting)
+      if (setting.option.name !== 'connection') this.#add(setting, listener, bridge)
+      else {
+        block = { kind: 'bridge', head: setting, settings: [], faults: [] }
+        this.bridges.push(block)
+      }
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error
+      if (line.startsWith('connection')) {
+        const option = findOption('connection')!
+        const head = { option, name: option.name, value: [''], ignored: '', file, line: number }
+        block = { kind: 'bridge', head, settings: [], faults: [] }
+        this.bridges.push(block)
+      }
+      block!.faults!.push(error)
+    }
+    return block!
   }
 
   #include(setting: Setting): void {
@@ -285,6 +313,12 @@ class Parser implements ParsedFile {
     if (option.instead === undefined || String(setting.value) === option.default) return
     this.warnings.push(`${file}:${line}: ${name} has no effect: ${option.instead}`)
   }
+}
+
+/** Whether an option below a "connection" line belongs to the bridge, also where its name is not quite right. */
+const isOfBridge = (name: string): boolean => {
+  const option = findOption(name)
+  return option === undefined ? /^(?:bridge|remote|local)_/.test(name) : option.scope === 'bridge'
 }
 
 /** Whether a file is included: a name before `.conf`. */

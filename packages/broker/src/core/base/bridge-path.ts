@@ -44,13 +44,14 @@ export function pathProperty({ userProperties }: Properties): string {
 }
 
 const PATH_PROPERTY_BYTES = new TextEncoder().encode(PATH_PROPERTY)
+const utf8 = new TextDecoder()
 
 /** Returns the value of the property in a PUBLISH; '' when it has none. Its properties are not decoded for that. */
 export function pathPropertyOf({ properties, rawProperties, buffer, payloadStart }: PropertySource): string {
   if (rawProperties === null) return pathProperty(properties)
   if (!rawProperties.hasUserProperties) return ''
   const value = userPropertyOf(rawProperties, buffer, payloadStart - rawProperties.fieldBytes, PATH_PROPERTY_BYTES)
-  return value === null ? '' : new TextDecoder().decode(buffer.subarray(value.start, value.end))
+  return value === null ? '' : utf8.decode(buffer.subarray(value.start, value.end))
 }
 
 /** Returns the path in a value of the property: identities with commas between them, the first broker first. */
@@ -66,7 +67,8 @@ export function pathOf(properties: Properties): string {
 
 /** Whether the broker with this identity is on a path. */
 export function isOnPath(path: string, identity: string): boolean {
-  return path !== '' && path.split(',').includes(identity)
+  // Of every message over a bridge: no list is made.
+  return path !== '' && `,${path},`.includes(`,${identity},`)
 }
 
 /** Whether bridges have brought a message with this path; false where a client has published it anew. */
