@@ -54,6 +54,7 @@ import type { CoreOptions } from './core/base/options.ts'
 import { copyOf } from './core/base/payload-blocks.ts'
 import { type ConnectionSettings, type ListenerSettings, resolveSettings } from './core/connection/listener-settings.ts'
 import { Core } from './core/core.ts'
+import { forwardOf } from './core/journal/forward.ts'
 import { PendingCallback } from './core/journal/pending-ack.ts'
 import { SubscriptionEntry } from './core/routing/subscriber.ts'
 import { type DurableHandler, DurableSubscriber, type DurableSubscription } from './durable-subscription.ts'
@@ -312,8 +313,11 @@ export class Broker {
     return new Promise((resolve) => {
       const pending = new PendingCallback(() => resolve({ reasonCode }))
       // News is nothing that a disk has to be waited for, let alone be woken up.
-      const isOwed = message.qos > 0 && taking !== Taking.News && core.journal?.owe(message, pending, isRetained)
-      if (!isOwed) resolve({ reasonCode })
+      if (message.qos > 0 && taking !== Taking.News) {
+        core.journal?.owe(message, pending, isRetained)
+        forwardOf(message)?.owe(pending)
+      }
+      if (pending.waits === 0) resolve({ reasonCode })
     })
   }
 

@@ -134,6 +134,8 @@ export const Table = {
   Retained: 6,
   Wills: 7,
   Delayed: 8,
+  /** Messages at QoS 2 that other Cores have forwarded and have not released. */
+  Forwarded: 9,
 } as const
 
 /**
@@ -164,6 +166,15 @@ export interface Store {
   scanKeys(table: number, visit: (a: number, b: number, c: number) => void): void
   /** After the last `done`. */
   close(): Promise<void>
+}
+
+/**
+ * Way of frames from one Core to the others of its broker (`mesh/`): in order from each Core to each other one, never
+ * twice, but a frame may be lost.
+ */
+export interface Bus {
+  /** Sends a frame to the Core with this number. The bytes may be reused when the call returns. */
+  send(to: number, frame: Uint8Array): void
 }
 
 /** Memory of the whole process, for `memoryBytesMax`. */

@@ -500,7 +500,7 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
       }
       if (!session.receiver.handlePublish(publish.packetId, publish.qos as 1 | 2, publish.dup)) {
         context.metrics.duplicatesReceived++
-        acknowledgeAgain(this, publish, false)
+        acknowledgeAgain(this, publish, topic ?? publish.topic, false)
         return
       }
     }
@@ -525,7 +525,7 @@ export class RelaySession implements Relay, Outlet, MessageWriter, PublishingCli
     this.context.turn.begin()
     this.context.metrics.messagesReceived++
     if (publish.qos > 0 && !session.receiver.handlePublish(publish.packetId, publish.qos as 1 | 2, publish.dup)) {
-      acknowledgeAgain(this, publish, false)
+      acknowledgeAgain(this, publish, topic, false)
       return
     }
     drop(this, publish, topic, reason)

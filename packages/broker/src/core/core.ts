@@ -62,15 +62,15 @@ export class Core {
   /** Settings of listeners that have none of their own. */
   readonly settings: ConnectionSettings
   /** Store; null when nothing is kept. */
-  readonly #store: MeasuredStore | null
+  readonly store: MeasuredStore | null
   readonly #processMemory: ProcessMemory | null
 
   constructor(limits: Limits, options: CoreOptions, ports: CorePorts) {
     const context = new Context(limits, options, ports, () => this.endTurn())
     this.context = context
     this.settings = resolveSettings(limits, options)
-    this.#store = ports.store?.isPersistent ? new MeasuredStore(ports.store, context) : null
-    this.journal = this.#store === null ? null : new Journal(this.#store, context)
+    this.store = ports.store?.isPersistent ? new MeasuredStore(ports.store, context) : null
+    this.journal = this.store === null ? null : new Journal(this.store, context)
     const { journal } = this
     this.router = new Router(limits, context.metrics, context.authorizer?.mayReceive !== undefined)
     this.router.observer = routeObserverOf(context.observer)
@@ -253,7 +253,7 @@ export class Core {
       unfinishedBytes: unfinished.bytes,
       aliasBytes: aliasRoom.bytes,
       willBytes: willRoom.heldBytes,
-      storeLagMs: this.#store?.lagMs ?? 0,
+      storeLagMs: this.store?.lagMs ?? 0,
     })
   }
 

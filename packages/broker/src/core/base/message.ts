@@ -54,15 +54,25 @@ export type Publisher = object
 /**
  * Answers that the publisher of a message can be given when it is not taken. Untold: nothing, at QoS 0 and before MQTT 5.0. Told: a Reason Code, so a
  * full queue refuses. Will: it was promised that the message is kept, so a store that fails is no reason to drop it; it gets there when
- * the store works again. News: of the broker itself, true for the moment; see `PublishOptions.isNews`.
+ * the store works again. News: of the broker itself, true for the moment; see `PublishOptions.isNews`. Forwarded: another Core has taken
+ * and retained it, and waits until it is safe here.
  */
-export const Taking = { Untold: 0, Told: 1, Will: 2, News: 3 } as const
+export const Taking = { Untold: 0, Told: 1, Will: 2, News: 3, Forwarded: 4 } as const
 
 /** Progress of a message towards the disk, as far as others than the journal may know it: `MessageRow` is the whole of it. */
 export interface RowProgress {
   /** Whether some recipient has not acknowledged the message, and it has not been written. */
   readonly isOpen: boolean
 }
+
+/** Progress of a message towards other Cores; the journal's `Forward` is the whole of it. */
+export interface ForwardProgress {
+  /** Number of Cores that have not acknowledged it. */
+  readonly open: number
+}
+
+/** Progress of a message that has come from another Core, and goes to no further one. */
+export const ARRIVED: ForwardProgress = { open: 0 }
 
 /** Packet Identifier under which a message came to the broker; the journal's `Receipt` is the whole of it. */
 export interface ReceivedId {
@@ -93,6 +103,8 @@ export class Message implements ApplicationMessage {
   row: RowProgress | null = null
   /** Packet Identifier of a QoS 2 message from a durable session, until PUBREL; null: of any other message. */
   receipt: ReceivedId | null = null
+  /** Progress towards other Cores; null: none of them gets it, or not at QoS 1 or 2. */
+  forward: ForwardProgress | null = null
   /** True: this is the retained message of its topic. `RetainedMessages` sets it. */
   isRetained = false
   /** Number of its row in the retained table; 0: none. */
@@ -235,6 +247,25 @@ export class Message implements ApplicationMessage {
     message.hasDisallowedCodePoint =
       publish.rawProperties?.hasDisallowedCodePoint === true || isAnyDisallowed(publish.topic, publish.properties)
     return message.keep()
+  }
+
+  /** Returns a message that another Core has forwarded; the payload is borrowed from its frame. */
+  static forwarded(publish: Publish, expiresAtMs: number): Message {
+    const message = new Message(
+      publish.topic,
+      publish.topicField,
+      publish.qos,
+      publish.retain,
+      passedOn(publish.properties),
+      expiresAtMs,
+      null,
+      publish.buffer,
+      publish.payloadStart,
+      publish.payloadEnd,
+      true,
+    )
+    message.forward = ARRIVED
+    return message
   }
 
   /** Properties that are passed on: without Topic Alias, Subscription Identifier and Message Expiry Interval. */

@@ -18,11 +18,12 @@ import { believedPath, isBrought, isOnPath, marksOf, pathIn, pathPropertyOf, wit
 import { clientInfoOf } from '../base/client-info.ts'
 import type { Context } from '../base/context.ts'
 import { isDelayed, parseDelayed } from '../base/delay-topics.ts'
-import type { Faulty } from '../base/faults.ts'
+import type { Faulty, Gated } from '../base/faults.ts'
 import type { Limits } from '../base/limits.ts'
 import { Message, Taking } from '../base/message.ts'
 import { copyOf } from '../base/payload-blocks.ts'
 import { isReserved, isReservedFor } from '../base/reserved-topics.ts'
+import { type ForwardId, forwardOf } from '../journal/forward.ts'
 import type { Journal } from '../journal/journal.ts'
 import { PendingAck } from '../journal/pending-ack.ts'
 import type { DelayedMessages } from '../routing/delayed.ts'
@@ -115,7 +116,7 @@ export function handlePublish(connection: Connection, publish: Publish): void {
     // [MQTT-4.3.3-10] Known and not released yet: acknowledge again, deliver not again.
     context.metrics.duplicatesReceived++
     if (context.isTracing) tracePublishReceived(connection, publish, topic, ALLOW)
-    acknowledgeAgain(connection, publish, delaySeconds !== NOT_DELAYED)
+    acknowledgeAgain(connection, publish, topic, delaySeconds !== NOT_DELAYED)
     return
   }
   if (publish.payloadEnd - publish.payloadStart > limits.payloadBytesMax) {
@@ -285,7 +286,7 @@ function acceptMessage(connection: PublishingClient, publish: Publish, topic: st
   if (context.observesMessages) context.observer?.['message.published']?.({ client: connection, message })
   if (context.watch?.published(connection, message) === true) message.isWatched = true
   const taking = qos > 0 && connection.protocolVersion === 5 ? Taking.Told : Taking.Untold
-  const { reasonCode, hasRows, isRetained, owesDisk, work } = parts.intake.accept(message, taking)
+  const { reasonCode, hasRows, isRetained, isForwarded, owesDisk, work } = parts.intake.accept(message, taking)
   message.letGo()
   connection.readGate.tookWork(work)
   if (qos === 0) {
@@ -313,9 +314,10 @@ function acceptMessage(connection: PublishingClient, publish: Publish, topic: st
   if (qos === 2 && !isFailure && session.receivedIds !== null) journal!.received(message, session.receivedIds, packetId)
   const onSent = message.isWatched ? (): void => context.watch?.acknowledged(message) : null
   // One that has been refused as a whole waits for nothing.
-  if (journal !== null && owesDisk && (hasRows || !isFailure)) {
+  if (isForwarded || (journal !== null && owesDisk && (hasRows || !isFailure))) {
     const pending = new PendingAck(connection.acknowledgements, acknowledgementOf(qos), packetId, reasonCode, onSent)
-    journal.owe(message, pending, isRetained)
+    journal?.owe(message, pending, isRetained)
+    if (isForwarded) forwardOf(message)!.owe(pending)
     connection.acknowledgements.owe(pending)
     holdBack(connection, journal)
   } else {
@@ -372,42 +374,63 @@ function isOfBridge(connection: PublishingClient, publish: Publish): boolean {
   return connection.isBridge || isBrought(pathIn(pathPropertyOf(publish)))
 }
 
-/** Slows down publishers when the disk does not keep up. */
-function holdBack(connection: PublishingClient, journal: Journal): void {
-  const isHeld = journal.holdBack({
+/** Slows down publishers when the disk, or another Core, does not keep up. */
+function holdBack(connection: PublishingClient, journal: Journal | null): void {
+  const gated: Gated = {
     owner: connection,
     onSafe: () => {
       if (connection.isActive) connection.readGate.resume()
     },
-  })
-  if (isHeld) connection.readGate.pause()
+  }
+  if (journal?.holdBack(gated) === true || connection.parts.intake.others?.holdBack(gated) === true)
+    connection.readGate.pause()
 }
 
-/** Sends PUBREC once more; not before everything is safe that it stands for: the message, and the retained or delayed one. */
+/**
+ * Sends PUBREC once more; not before everything is safe that it stands for: the message, and the retained or delayed
+ * one, and that other Cores have it.
+ */
 export function acknowledgeAgain(
   connection: PublishingClient,
-  { packetId, retain }: Publish,
+  publish: Publish,
+  topic: string,
   isDelayed: boolean,
 ): void {
   const { acknowledgements, session } = connection
+  const { packetId, retain } = publish
   const { journal } = connection.parts
   if (journal === null) {
     acknowledgements.acknowledge(PacketType.PUBREC, packetId, ReasonCode.Success)
     return
   }
   const pending = new PendingAck(acknowledgements, PacketType.PUBREC, packetId, ReasonCode.Success)
-  if (retain || isDelayed) journal.gateChanges(pending)
-  let row = session!.receivedIds?.receipts.get(packetId)?.row ?? null
-  for (; row !== null; row = row.extra) {
-    if (!row.isOpen) continue
-    // Sent twice on this connection: the first acknowledgement waits for the row, and this one behind it.
-    if (row.waiting?.owner === acknowledgements) continue
-    pending.waits++
-    // It is owed to a connection that is gone.
-    row.waiting?.onSafe()
-    row.waiting = pending
-  }
+  const receivedIds = session!.receivedIds
+  const id = receivedIds?.forwards?.get(packetId)
+  if (retain || isDelayed || id !== undefined) journal.gateChanges(pending)
+  journal.oweAgain(receivedIds?.receipts.get(packetId), pending, acknowledgements)
+  if (id !== undefined) forwardAgain(connection, publish, topic, id, pending)
   acknowledgements.owe(pending)
+}
+
+/** Makes PUBREC wait for other Cores, which are given the message once more when an earlier process has begun that. */
+function forwardAgain(
+  connection: PublishingClient,
+  publish: Publish,
+  topic: string,
+  id: ForwardId,
+  pending: PendingAck,
+): void {
+  const { context, parts, session } = connection
+  if (id.forward === null) {
+    const received = Message.fromPublish(publish, topic, session, context.turn.nowMs)
+    const answer = context.transformer?.transform(connection, received) ?? null
+    // Withheld now: who has it has it.
+    if (typeof answer === 'number') return
+    parts.intake.others?.forwardAgain(answer === null ? received : received.changed(answer), id)
+  }
+  const { forward } = id
+  // Sent twice on this connection: the first acknowledgement waits, and this one behind it.
+  if (forward !== null && !forward.isOwedTo(connection.acknowledgements)) forward.owe(pending)
 }
 
 /**

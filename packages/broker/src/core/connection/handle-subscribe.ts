@@ -165,6 +165,8 @@ function sendWhenSafe(
   const { journal } = connection.parts
   const pending = new PendingPacket(connection.acknowledgements, packet, then)
   if (journal !== null && isChange && connection.session!.isDurable) journal.gate(pending)
+  // Whoever publishes when it has left must reach this subscriber, wherever that is.
+  if (isChange && packet.type === PacketType.SUBACK) connection.parts.intake.others?.confirm(pending)
   connection.acknowledgements.owe(pending)
 }
 

@@ -23,8 +23,6 @@ import { receiptOf } from './received-ids.ts'
 const LEFT_ROWS_MAX = 20_000
 /** Bytes that a row takes beside those of its message. */
 export const ROW_OVERHEAD_BYTES = 64
-/** Value of a row that says all in its key. */
-export const NO_VALUE: Uint8Array = Uint8Array.of(1)
 
 export class BatchWriter {
   readonly #store: Store
@@ -105,7 +103,7 @@ export class BatchWriter {
     const receipt = receiptOf(row.message)
     const ids = receipt?.ids ?? null
     if (receipt === null || ids === null || ids.stored.has(receipt.packetId)) return
-    this.#store.put(Table.Received, ids.sessionNumber, receipt.packetId, 0, NO_VALUE)
+    ids.put(this.#store, receipt.packetId)
     ids.stored.add(receipt.packetId)
     batch.receipts.push(receipt)
   }

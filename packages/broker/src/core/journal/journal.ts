@@ -20,13 +20,14 @@ import type { Faults, Gated } from '../base/faults.ts'
 import type { Message } from '../base/message.ts'
 import type { Turn } from '../base/turn.ts'
 import { Batch, type Change, type LeftRows } from './batch.ts'
-import { BatchWriter, NO_VALUE, ROW_OVERHEAD_BYTES } from './batch-writer.ts'
+import { BatchWriter, ROW_OVERHEAD_BYTES } from './batch-writer.ts'
 import { Delivery } from './delivery.ts'
 import type { DurableSession } from './durable-session.ts'
+import { forwardOf } from './forward.ts'
 import { bytesOfKey, encodeRetained, MessageRowReader, type StoredEntry } from './message-records.ts'
 import { MessageRow, type RowRecipient, RowState, rowOf } from './message-row.ts'
 import type { PendingAnswer } from './pending-ack.ts'
-import { type ReceivedIds, receiptOf } from './received-ids.ts'
+import { type Receipt, type ReceivedIds, receiptOf } from './received-ids.ts'
 import { RowNumbers } from './row-numbers.ts'
 
 /** Milliseconds that a message which live subscribers have may wait for their acknowledgements. */
@@ -208,10 +209,16 @@ export class Journal {
 
   /** Together with the message, the Packet Identifier goes to the disk that its publisher, a durable session, used at QoS 2. */
   received(message: Message, ids: ReceivedIds, packetId: number): void {
-    if (message.retain) {
+    const forward = forwardOf(message)
+    if (message.retain || forward !== null) {
       // No publisher may wait for it now; a later subscriber gets it all the same. Its rows go into the same batch.
       this.hurry(message)
+      if (forward?.id) ids.noteForward(packetId, forward.id)
       this.receivedNow(ids, packetId)
+      if (forward === null) return
+      // Another Core that has it must be told the same identifier when the message comes again after a crash.
+      forward.isGated = true
+      this.gate(forward)
       return
     }
     ids.add(message, packetId, rowOf(message))
@@ -219,7 +226,7 @@ export class Journal {
 
   /** With the next batch, the Packet Identifier goes to the disk that a durable session used at QoS 2. */
   receivedNow(ids: ReceivedIds, packetId: number): void {
-    this.change(Table.Received, ids.sessionNumber, packetId, 0, NO_VALUE)
+    this.change(Table.Received, ids.sessionNumber, packetId, 0, ids.valueOf(packetId))
     ids.stored.add(packetId)
   }
 
@@ -241,6 +248,21 @@ export class Journal {
     }
     if (isRetained) this.gate(answer)
     return answer.waits > 0
+  }
+
+  /**
+   * Makes an answer wait for the rows of a message that has come once more, in the place of one that was owed to an earlier
+   * connection. An answer of this `owner` waits already, and this one behind it.
+   */
+  oweAgain(receipt: Receipt | undefined, answer: PendingAnswer, owner: object | null): void {
+    for (let row = receipt?.row ?? null; row !== null; row = row.extra) {
+      if (!row.isOpen) continue
+      if (owner !== null && row.waiting?.owner === owner) continue
+      answer.waits++
+      // It is owed to a connection that is gone.
+      row.waiting?.onSafe()
+      row.waiting = answer
+    }
   }
 
   /** Removes the remaining rows of an ended session from the disk, a part with each batch. */

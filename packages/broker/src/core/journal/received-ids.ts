@@ -5,8 +5,13 @@
  * `Session` has one set; the journal fills it in the batches that it writes. The invariant: an identifier is in `stored` from the
  * batch that writes it until PUBREL, and in `receipts` while its message is on its way to the disk.
  */
+import { type Store, Table } from '../../ports.ts'
 import type { Message, ReceivedId } from '../base/message.ts'
+import { encodeForwardId, type ForwardId } from './forward.ts'
 import type { MessageRow } from './message-row.ts'
+
+/** Value of a row that says all in its key. */
+export const NO_VALUE: Uint8Array = Uint8Array.of(1)
 
 export class ReceivedIds {
   /** Number of the session in the store. */
@@ -15,9 +20,28 @@ export class ReceivedIds {
   readonly stored: Set<number> = new Set()
   /** Identifiers on their way there. */
   readonly receipts: Map<number, Receipt> = new Map()
+  /** Identifiers under which other Cores know some of these messages, by Packet Identifier; null: none of them does. */
+  forwards: Map<number, ForwardId> | null = null
 
   constructor(sessionNumber: number) {
     this.sessionNumber = sessionNumber
+  }
+
+  /** Puts the row of an identifier into the store; only within `Store.write`. */
+  put(store: Store, packetId: number): void {
+    store.put(Table.Received, this.sessionNumber, packetId, 0, this.valueOf(packetId))
+  }
+
+  /** Returns the value of the row: how other Cores know the message. */
+  valueOf(packetId: number): Uint8Array {
+    const id = this.forwards?.get(packetId)
+    return id === undefined ? NO_VALUE : encodeForwardId(id)
+  }
+
+  /** Notes how other Cores know a message. */
+  noteForward(packetId: number, id: ForwardId): void {
+    this.forwards ??= new Map()
+    this.forwards.set(packetId, id)
   }
 
   /** Notes that the identifier goes to the disk with the rows of its message. */
@@ -35,12 +59,20 @@ export class ReceivedIds {
     const receipt = this.receipts.get(packetId)
     if (receipt !== undefined) receipt.ids = null
     this.receipts.delete(packetId)
+    if (this.forwards !== null) this.#releaseForward(packetId)
     return this.stored.delete(packetId)
+  }
+
+  #releaseForward(packetId: number): void {
+    const id = this.forwards!.get(packetId)
+    this.forwards!.delete(packetId)
+    id?.onReleased?.(id)
   }
 
   /** Forgets all of them; the session has ended. */
   clear(): void {
     this.stored.clear()
+    if (this.forwards !== null) for (const packetId of [...this.forwards.keys()]) this.#releaseForward(packetId)
     for (const receipt of this.receipts.values()) receipt.ids = null
     this.receipts.clear()
   }

@@ -13,6 +13,7 @@ import type { DropReason } from '../../ports.ts'
 import type { Context } from '../base/context.ts'
 import { type Message, Taking } from '../base/message.ts'
 import type { Journal } from '../journal/journal.ts'
+import type { OtherCores } from './other-cores.ts'
 import type { RetainedMessages } from './retained.ts'
 import type { Route } from './route.ts'
 import type { Router } from './router.ts'
@@ -26,6 +27,8 @@ export class Acceptance {
   hasRows = false
   /** Whether it was published with RETAIN, and its change of the retained messages is on its way to the disk. */
   isRetained = false
+  /** Whether other Cores get it, at QoS 1 or 2, and have not acknowledged it. */
+  isForwarded = false
   /** Work beyond that of a usual message, in packets. */
   work = 0
 
@@ -41,6 +44,8 @@ export class Intake {
   readonly #router: Router
   readonly #retained: RetainedMessages
   readonly #acceptance: Acceptance = new Acceptance()
+  /** Other Cores of the broker; null when there are none. */
+  others: OtherCores | null = null
 
   constructor(context: Context, journal: Journal | null, router: Router, retained: RetainedMessages) {
     this.#context = context
@@ -62,18 +67,21 @@ export class Intake {
       const refusal = this.#refusalOf(route, message)
       if (refusal !== null) return this.#refuse(message, ReasonCode.QuotaExceeded, refusal)
     }
-    message.isTaken = mayRefuse
+    // The Core that has forwarded it knows.
+    const isForwarded = taking === Taking.Forwarded
+    if (!isForwarded) message.isTaken = mayRefuse
     const isNews = taking === Taking.News
-    const isFailing = taking !== Taking.Will && !isNews && this.#journal?.isFailing === true
+    const isFailing = taking < Taking.Will && this.#journal?.isFailing === true
     if (isFailing && message.qos > 0 && (message.retain || route.isDurable))
       return this.#refuse(message, ReasonCode.QuotaExceeded, 'store-failed')
     let reasonCode: ReasonCode = ReasonCode.Success
     // Without RETAIN the retained message stays as it is. [MQTT-3.3.1-8] [MQTT-3.1.1:3.3.1-12]
-    if (message.retain) {
+    const retains = message.retain && !isForwarded
+    if (retains) {
       reasonCode = this.#retain(message, isFailing, isNews)
       // A PUBREC with a failure frees the Packet Identifier: a subscriber that had got the message could get it twice.
       if (reasonCode !== ReasonCode.Success && mayRefuse && message.qos === 2)
-        return this.#answer(reasonCode, false, false)
+        return this.#answer(message, reasonCode, false, false)
     }
     const count = router.deliver(route, message)
     // No Local has been looked at. A retained message would keep its session alive.
@@ -82,8 +90,8 @@ export class Intake {
     if (count < 0) reasonCode = ReasonCode.ImplementationSpecificError
     else if (count === 0 && reasonCode === ReasonCode.Success && this.#tellsNobody(route, message))
       reasonCode = ReasonCode.NoMatchingSubscribers
-    const work = this.#context.options.sparkplugAware ? this.#keepBirth(message) : 0
-    const acceptance = this.#answer(reasonCode, message.row !== null, message.retain && !isNews)
+    const work = this.#context.options.sparkplugAware && !isForwarded ? this.#keepBirth(message) : 0
+    const acceptance = this.#answer(message, reasonCode, message.row !== null, retains && !isNews)
     acceptance.work += work
     return acceptance
   }
@@ -105,18 +113,19 @@ export class Intake {
     return qos === 1 && targets.length + groups.length === 0 && !hasDenied
   }
 
-  #answer(reasonCode: ReasonCode, hasRows: boolean, isRetained: boolean): Acceptance {
+  #answer({ forward }: Message, reasonCode: ReasonCode, hasRows: boolean, isRetained: boolean): Acceptance {
     const acceptance = this.#acceptance
     acceptance.reasonCode = reasonCode
     acceptance.hasRows = hasRows
     acceptance.isRetained = isRetained
+    acceptance.isForwarded = forward !== null && forward.open > 0
     acceptance.work = this.#router.takeWork()
     return acceptance
   }
 
   #refuse(message: Message, reasonCode: ReasonCode, reason: DropReason): Acceptance {
     this.#context.dropped('', message.topic, message.qos, reason)
-    return this.#answer(reasonCode, false, false)
+    return this.#answer(message, reasonCode, false, false)
   }
 
   /** Reason why nobody gets a message whose publisher can be told; null: all who match can take it. Most often nobody has to be asked. */

@@ -40,6 +40,13 @@ export function routeObserverOf(observer: Observer | null): RouteObserver | null
   return withheld === undefined && shared === undefined ? null : { withheld, shared }
 }
 
+/** Listener for the Topic Filters that subscribers of this Core have. */
+export interface FilterListener {
+  /** One more subscription has this Topic Filter, without `$share/name/`. */
+  added(topicFilter: string): void
+  removed(topicFilter: string): void
+}
+
 const NO_GROUPS: readonly SharedGroup[] = []
 
 export class Router {
@@ -63,6 +70,8 @@ export class Router {
   isFiltering: boolean
   /** Observer of No Local and of Shared Subscriptions; null for none. */
   observer: RouteObserver | null = null
+  /** Listener for Topic Filters, which other Cores must know; null: there are none. */
+  filterListener: FilterListener | null = null
   #hasFailed = false
 
   constructor(limits: Limits, metrics: Metrics, isFiltering = false) {
@@ -87,7 +96,7 @@ export class Router {
       this.#tree.set(topicFilter, subscriptions)
     }
     if (share === null) {
-      if (!subscriptions.plain.has(entry.subscriber)) this.#metrics.subscriptions++
+      if (!subscriptions.plain.has(entry.subscriber)) this.#added(topicFilter, entry.subscriber)
       subscriptions.plain.set(entry.subscriber, entry)
     } else {
       let group = subscriptions.groups.get(share.shareName)
@@ -97,7 +106,7 @@ export class Router {
       }
       entry.group = group
       if (group.add(entry)) {
-        this.#metrics.subscriptions++
+        this.#added(topicFilter, entry.subscriber)
         this.#metrics.sharedSubscriptions++
       }
     }
@@ -111,11 +120,11 @@ export class Router {
     const subscriptions = this.#tree.get(topicFilter)
     if (subscriptions === undefined) return
     if (share === null) {
-      if (subscriptions.plain.delete(subscriber)) this.#metrics.subscriptions--
+      if (subscriptions.plain.delete(subscriber)) this.#removed(topicFilter, subscriber)
     } else {
       const group = subscriptions.groups.get(share.shareName)
       if (group?.remove(subscriber)) {
-        this.#metrics.subscriptions--
+        this.#removed(topicFilter, subscriber)
         this.#metrics.sharedSubscriptions--
         if (group.size === 0) subscriptions.groups.delete(share.shareName)
       }
@@ -126,6 +135,18 @@ export class Router {
 
   groupOf(shareName: string, topicFilter: string): SharedGroup | undefined {
     return this.#tree.get(topicFilter)?.groups.get(shareName)
+  }
+
+  #added(topicFilter: string, { isPeer }: Subscriber): void {
+    if (isPeer) return
+    this.#metrics.subscriptions++
+    this.filterListener?.added(topicFilter)
+  }
+
+  #removed(topicFilter: string, { isPeer }: Subscriber): void {
+    if (isPeer) return
+    this.#metrics.subscriptions--
+    this.filterListener?.removed(topicFilter)
   }
 
   /** Returns the route of a topic; null when the topic is over a limit. Valid until a subscription changes. */

@@ -1,8 +1,8 @@
 /**
  * A subscriber: anything that messages are delivered to, and its subscriptions as the router keeps them.
  *
- * A session, a subscription of the embedding program, later a peer (another Core): the router knows no other difference
- * between them than this interface, and there is no second delivery path.
+ * A session, a subscription of the embedding program, a peer (another Core, `mesh/`): the router knows no other
+ * difference between them than this interface, and there is no second delivery path.
  *
  * Source: MQTT 5.0 section 3.8.3.1.
  */
@@ -17,6 +17,8 @@ export const Readiness = { Full: 0, Away: 1, Busy: 2, Ready: 3 } as const
 export interface Subscriber extends Faulty {
   /** Client Identifier of a session; absent for a subscription of the embedding program. */
   readonly clientId?: string
+  /** Set for another Core, whose subscriptions are counted there. */
+  readonly isPeer?: true
   /**
    * `message` may be borrowed: `keep()` it to hold on to it. `isInherited`: it waited for another member of a Shared Subscription, so it
    * has been acknowledged, and want of memory is no reason to drop it.

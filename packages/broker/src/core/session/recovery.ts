@@ -11,6 +11,7 @@ import { Flow } from '@recado/protocol'
 import { type Store, Table } from '../../ports.ts'
 import type { Context } from '../base/context.ts'
 import type { Delivery } from '../journal/delivery.ts'
+import { decodeForwardId } from '../journal/forward.ts'
 import type { Journal } from '../journal/journal.ts'
 import {
   decodeFlight,
@@ -137,7 +138,7 @@ function recoverSubscriptions(parts: RecoveredParts, store: Store, sessions: Fou
 }
 
 function recoverReceived(parts: RecoveredParts, store: Store, sessions: Found): void {
-  scanKeys(parts, store, Table.Received, (sessionNumber, packetId) => {
+  scan(parts, store, Table.Received, (sessionNumber, packetId, _c, value) => {
     const session = sessions.get(sessionNumber)
     if (session === undefined) {
       parts.journal.change(Table.Received, sessionNumber, packetId, 0, null)
@@ -146,6 +147,8 @@ function recoverReceived(parts: RecoveredParts, store: Store, sessions: Found): 
     if (session === null) return
     session.receiver.restore(packetId)
     session.receivedIds!.stored.add(packetId)
+    const id = decodeForwardId(value)
+    if (id !== null) session.receivedIds!.noteForward(packetId, id)
   })
 }
 

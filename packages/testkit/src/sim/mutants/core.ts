@@ -71,7 +71,7 @@ export const coreMutants: readonly Mutant[] = [
     'the packet id of a QoS 2 publisher is not kept with the message',
     'broker',
     'BatchWriter.#putRow',
-    'this.#store.put(Table.Received, ids.sessionNumber, receipt.packetId, 0, NO_VALUE);',
+    'ids.put(this.#store, receipt.packetId);',
     '',
   ),
   mutant(
@@ -115,7 +115,7 @@ export const coreMutants: readonly Mutant[] = [
     'the packet id of a QoS 2 publisher is not kept with what is retained',
     'broker',
     'Journal.receivedNow',
-    'this.change(Table.Received, ids.sessionNumber, packetId, 0, NO_VALUE);',
+    'this.change(Table.Received, ids.sessionNumber, packetId, 0, ids.valueOf(packetId));',
     '',
   ),
   mutant(

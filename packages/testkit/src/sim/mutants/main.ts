@@ -10,15 +10,17 @@ import { fileURLToPath } from 'node:url'
 import { type ProgramOptions, runProgram, type Values, wholeNumber } from '../../program.ts'
 import { mutants } from './all.ts'
 import { bridgeMutants } from './bridge.ts'
+import { meshMutants } from './mesh.ts'
 import { type Mutant, placeOf, readCompiled } from './mutant.ts'
 
-const usage = `Usage: npm run sim:mutants -- [--seeds N] [--only TEXT] [--from I] [--count C] [--bridge]
+const usage = `Usage: npm run sim:mutants -- [--seeds N] [--only TEXT] [--from I] [--count C] [--bridge | --mesh]
 
   --seeds N    seeds to try on each mutant (default 3000)
   --only TEXT  mutants whose name contains this text
   --from I     number of the first mutant (default 1)
   --count C    number of mutants (default 1000)
-  --bridge     mutants of bridges, on the simulation with bridges`
+  --bridge     mutants of bridges, on the simulation with bridges
+  --mesh       mutants of the mesh, on the simulation with several Cores`
 
 const PACKAGES = ['protocol', 'client', 'broker', 'testkit', 'recado'] as const
 const repository = join(dirname(fileURLToPath(import.meta.url)), '../../../../..')
@@ -82,13 +84,14 @@ const options = {
   from: { type: 'string', default: '1' },
   count: { type: 'string', default: '1000' },
   bridge: { type: 'boolean', default: false },
+  mesh: { type: 'boolean', default: false },
 } as const satisfies ProgramOptions
 
 function main(values: Values<typeof options>): number {
   const first = wholeNumber('from', values.from, 1) - 1
   const seeds = wholeNumber('seeds', values.seeds, 1)
-  const program = values.bridge ? 'bridge/main.js' : 'main.js'
-  const chosen = (values.bridge ? bridgeMutants : mutants)
+  const program = values.bridge ? 'bridge/main.js' : values.mesh ? 'mesh/main.js' : 'main.js'
+  const chosen = (values.bridge ? bridgeMutants : values.mesh ? meshMutants : mutants)
     .slice(first, first + wholeNumber('count', values.count))
     .filter(({ name }) => name.includes(values.only))
   const root = copyPackages()

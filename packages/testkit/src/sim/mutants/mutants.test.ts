@@ -5,9 +5,10 @@ import { fileURLToPath } from 'node:url'
 import { Script } from 'node:vm'
 import { mutants as others } from './all.ts'
 import { bridgeMutants } from './bridge.ts'
+import { meshMutants } from './mesh.ts'
 import { type Compiled, type Mutant, mutant, placeOf, readCompiled } from './mutant.ts'
 
-const mutants = [...others, ...bridgeMutants]
+const mutants = [...others, ...bridgeMutants, ...meshMutants]
 const packages = new URL('../../../../', import.meta.url)
 
 function compiledOf(name: string): Compiled {
