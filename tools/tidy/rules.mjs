@@ -99,22 +99,24 @@ export function protocolImports(files) {
 
 /**
  * Rule: `broker/core` imports only `protocol`, `broker/ports.ts` and itself, and has no time, chance or promise of its
- * own.
+ * own. The same for `broker/mesh`, which stands beside the core and may import it.
  */
 export function coreIsDeterministic(files) {
   const violations = []
   for (const file of sources(files)) {
-    if (file.package !== 'broker' || !file.inner.startsWith('core/')) continue
+    const folder = /^(?:core|mesh)(?=\/)/.exec(file.inner)?.[0]
+    if (file.package !== 'broker' || folder === undefined) continue
     for (const { specifier, line } of importsOf(file.text)) {
       const to = target(file, specifier)
-      const allowed = to === null ? specifier === '@recado/protocol' : to === 'ports.ts' || to.startsWith('core/')
-      if (!allowed) violations.push(say(file, line, `broker/core may not import ${specifier}`))
+      const isOwn = to !== null && (to.startsWith('core/') || to.startsWith(`${folder}/`))
+      const allowed = to === null ? specifier === '@recado/protocol' : to === 'ports.ts' || isOwn
+      if (!allowed) violations.push(say(file, line, `broker/${folder} may not import ${specifier}`))
     }
     for (const { word, line } of wordsUsed(file.text, bannedInCore)) {
-      violations.push(say(file, line, `broker/core may not use ${word}`))
+      violations.push(say(file, line, `broker/${folder} may not use ${word}`))
     }
     for (const match of blank(file.text).matchAll(/\bMath\s*\.\s*random\b/g)) {
-      violations.push(say(file, lineAt(file.text, match.index), 'broker/core may not use Math.random'))
+      violations.push(say(file, lineAt(file.text, match.index), `broker/${folder} may not use Math.random`))
     }
   }
   return violations

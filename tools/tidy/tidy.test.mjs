@@ -59,6 +59,9 @@ rule(
   'broker/core is deterministic',
   [
     ['packages/broker/src/core/a.ts', `import { createServer } from 'node:net'`],
+    ['packages/broker/src/core/a.ts', `import { x } from '../mesh/b.ts'`],
+    ['packages/broker/src/mesh/a.ts', `import { x } from '../adapters/tcp.ts'`],
+    ['packages/broker/src/mesh/a.ts', `const t = Date.now()`],
     ['packages/broker/src/core/a.ts', `import { x } from '../adapters/tcp.ts'`],
     ['packages/broker/src/core/a.ts', `import ws from 'ws'`],
     ['packages/broker/src/core/a.ts', `setTimeout(f, 1)`],
@@ -77,6 +80,7 @@ rule(
       'packages/broker/src/core/a.ts',
       `import { b } from './b.ts'\nimport type { Clock } from '../ports.ts'\nimport { encode } from '@recado/protocol'`,
     ],
+    ['packages/broker/src/mesh/a.ts', `import { x } from './b.ts'\nimport { y } from '../core/base/c.ts'`],
     ['packages/broker/src/core/a.ts', `// Date.now() is not for us\nconst a = 'setTimeout' + \`Promise\``],
     ['packages/broker/src/core/a.ts', `this.process(packet); const updateDate = 1; f({ process: 1 })`],
     ['packages/broker/src/core/a.test.ts', `await new Promise(setImmediate)`],

@@ -169,7 +169,7 @@ export interface Store {
 }
 
 /**
- * Way of frames from one Core to the others of its broker (`mesh/`): in order from each Core to each other one, never
+ * Way of frames from one Core to the others of its broker (`mesh/`): in order from one process to another one, never
  * twice, but a frame may be lost.
  */
 export interface Bus {

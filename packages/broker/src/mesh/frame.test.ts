@@ -44,13 +44,9 @@ test('a frame that is cut short anywhere, or says what no frame says, is refused
   assert.throws(() => readFrame(tooLarge), /too large/)
 })
 
-test('frames of the own version and the next one are read, others are not', () => {
+test('a frame of another version is refused', () => {
   const bytes = frameOf({})
-  for (const version of [FRAME_VERSION, FRAME_VERSION + 1]) {
-    bytes[0] = version
-    assert.equal(readFrame(bytes).head.from, 3)
-  }
-  for (const version of [0, FRAME_VERSION + 2]) {
+  for (const version of [0, FRAME_VERSION + 1, 255]) {
     bytes[0] = version
     assert.throws(() => readFrame(bytes), /version/)
   }

@@ -7,15 +7,12 @@
  *     version 1 · flags 1 · from 2 · to 2 · epoch of from 4 · epoch of to 4 · time 8 · received 8 · safe 8 · first 8
  *     then records: type 1 · length 4 · body
  *
- * `version` is raised when a record gets another meaning. A Core speaks the version of its own and reads the one before,
- * so that Cores of two neighbouring releases understand each other. Invariant: what `readFrame` returns lies within the
- * bytes that it was given; anything else throws `FrameError`.
+ * `version` is raised when a frame or a record gets another meaning; a frame of another version is refused. Invariant:
+ * what `readFrame` returns lies within the bytes that it was given; anything else throws `FrameError`.
  */
 import type { ByteWriter } from '@recado/protocol'
 
 export const FRAME_VERSION = 1
-/** Oldest version that is read. */
-const OLDEST_VERSION = 1
 export const HEAD_BYTES = 46
 export const RECORD_HEAD_BYTES = 5
 
@@ -132,10 +129,8 @@ export function writeRecordHead(record: Uint8Array, type: number, length: number
 export function readFrame(bytes: Uint8Array): Frame {
   if (bytes.length < HEAD_BYTES) throw new FrameError(`a frame of ${bytes.length} bytes is cut short`)
   const version = bytes[0]!
-  if (version < OLDEST_VERSION || version > FRAME_VERSION + 1)
-    throw new FrameError(
-      `frames of version ${version} are not understood, only ${OLDEST_VERSION} to ${FRAME_VERSION + 1}`,
-    )
+  if (version !== FRAME_VERSION)
+    throw new FrameError(`frames of version ${version} are not understood, only those of ${FRAME_VERSION}`)
   const head: FrameHead = {
     flags: bytes[1]! & KNOWN_FLAGS,
     from: readUint16(bytes, 2),

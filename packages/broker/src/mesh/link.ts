@@ -84,7 +84,7 @@ export class Link {
   /** Bytes of records that are not safe, and of those on their way. */
   bytes = 0
   #sentBytes = 0
-  /** Those who wait until a record has been received, in the order of the numbers. */
+  /** Answers that wait until a record has been received, in the order of the numbers. */
   #waiting: { number: number; gated: Gated }[] = []
   #once: Uint8Array[] = []
   #onceBytes = 0

@@ -216,7 +216,7 @@ export class Mesh implements LinkOwner, OtherCores {
     if (id !== null && (!isGated || id.isReleased)) this.#forget(id)
   }
 
-  /** Its publisher has released it, or has no session any more: when that is on the disk, the others may forget it. */
+  /** Notes that a publisher has released it, or has no session any more: when that is on the disk, others may forget it. */
   #released(id: ForwardId): void {
     id.isReleased = true
     // Until all have it, it may have to be sent again, and must be known then.
@@ -228,10 +228,10 @@ export class Mesh implements LinkOwner, OtherCores {
 
   #forget(id: ForwardId): void {
     if (!this.#unreleased.delete(id.key)) return
-    // An earlier process may have sent it to any of them.
+    // An earlier process may have sent it to any of them, or it is not known to which.
+    const forward = id.epoch === this.epoch ? (id.forward as MeshForward | null) : null
     for (const { link } of this.#peers)
-      if (id.epoch !== this.epoch || (id.forward as MeshForward).hasGoneTo(link))
-        link.push(idRecord(RecordType.Released, id))
+      if (forward === null || forward.hasGoneTo(link)) link.push(idRecord(RecordType.Released, id))
   }
 
   #seenOf(core: number, epoch: number): SeenIds {

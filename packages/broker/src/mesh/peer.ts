@@ -13,7 +13,7 @@ import { publishRecord } from './records.ts'
 
 export class Peer implements Subscriber {
   readonly isPeer = true
-  /** What goes to it needs the disk here too, for the receipts of QoS 2. */
+  /** True: what goes to it needs the disk here too, for the receipts of QoS 2. */
   readonly isDurable: boolean = true
   readonly readiness: number = Readiness.Ready
   routeStamp = 0

@@ -1,6 +1,7 @@
 /**
- * The bus between Cores: frames arrive in order, late, or not at all. Each frame is an array of its own, and the bytes
- * that the sender handed over are spoilt when `send` returns, as the contract of `Bus` allows.
+ * The bus between Cores: frames of one process arrive in order, late, or not at all; those of a process that is gone may
+ * still arrive behind the first of the next one. Each frame is an array of its own, and the bytes that the sender handed
+ * over are spoilt when `send` returns, as the contract of `Bus` allows.
  */
 import type { Chance } from '../chance.ts'
 import type { Handle, Loop } from '../loop.ts'
@@ -33,7 +34,8 @@ export class SimBus {
     this.#world = world
   }
 
-  send(from: number, to: number, bytes: Uint8Array): void {
+  /** @param process number of the process of the sender */
+  send(from: number, process: number, to: number, bytes: Uint8Array): void {
     const frame = new Uint8Array(bytes)
     bytes.fill(0xaa)
     this.frames++
@@ -45,8 +47,9 @@ export class SimBus {
     const isStalled = this.#chance.of(this.#plan.stalls)
     if (isStalled) this.#world.cover('bus.stalled')
     const takesMs = isStalled ? this.#chance.between(50, STALL_MS) : this.#chance.between(...this.#plan.latencyMs)
-    const atMs = Math.max(this.#lastMs.get(key) ?? 0, this.#loop.nowMs + takesMs)
-    this.#lastMs.set(key, atMs)
+    const line = `${from}.${process} ${to}`
+    const atMs = Math.max(this.#lastMs.get(line) ?? 0, this.#loop.nowMs + takesMs)
+    this.#lastMs.set(line, atMs)
     const under = this.#under.get(key) ?? new Set()
     this.#under.set(key, under)
     const handle = this.#loop.at(atMs, () => {

@@ -191,8 +191,10 @@ export class Judge {
     if (version === 5) this.#checkProperties(publication, properties, what)
     const count = (publication.receipts.get(session) ?? 0) + 1
     publication.receipts.set(session, count)
-    if (count === 1) this.#checkOrder(publication, session, qos)
-    else this.#checkCount(publication, session, qos, withOwn, count)
+    // The second copy of a message may find a subscription that the first has not found.
+    const isFirstCopy = certain.length > 0 || !this.#hasLost(publication.client, publication.sentSeq, seq)
+    if (count === 1 && isFirstCopy) this.#checkOrder(publication, session, qos)
+    if (count > 1) this.#checkCount(publication, session, qos, withOwn, count)
   }
 
   #checkProperties({ id, client, expires }: Publication, properties: Publish['properties'], what: string): void {

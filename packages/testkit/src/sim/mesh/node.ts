@@ -29,7 +29,7 @@ const BREACHES: ReadonlySet<number> = new Set([0x81, 0x82, 0x90, 0x93, 0x94, 0x9
 export interface NodeWorld {
   readonly loop: Loop
   readonly trace: ((line: string) => void) | null
-  send(from: number, to: number, frame: Uint8Array): void
+  send(from: number, process: number, to: number, frame: Uint8Array): void
   crashed(node: MeshNode): void
   /** A batch is done, or has failed. */
   diskIs(node: MeshNode, isWorking: boolean): void
@@ -120,7 +120,7 @@ export class MeshNode implements BrokerEnd {
   #send(isDead: IsDead, to: number, frame: Uint8Array): void {
     if (isDead()) return
     this.#machine.touch()
-    if (!isDead()) this.#world.send(this.index, to, frame)
+    if (!isDead()) this.#world.send(this.index, this.#process, to, frame)
   }
 
   /** A frame has come for this process. */

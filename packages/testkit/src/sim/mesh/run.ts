@@ -97,7 +97,7 @@ class Run {
     return {
       loop: this.loop,
       trace: this.#line,
-      send: (from, to, frame) => this.#bus.send(from, to, frame),
+      send: (from, process, to, frame) => this.#bus.send(from, process, to, frame),
       crashed: ({ index }) => this.judge.crashed(index),
       diskIs: ({ index }, isWorking) => this.judge.diskIs(index, isWorking),
       dropped: () => {},
