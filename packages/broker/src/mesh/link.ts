@@ -130,7 +130,8 @@ export class Link {
 
   /** Makes an answer wait until all records so far have been received. */
   confirm(answer: PendingAnswer): void {
-    if (this.isEstablished && this.#received === this.#last) return
+    // A process that has not answered yet lets nobody in before it has the snapshot, which is among them.
+    if (this.#received === this.#last) return
     answer.waits++
     this.#waiting.push({ number: this.#last, gated: answer })
   }

@@ -84,13 +84,6 @@ export const meshMutants: readonly Mutant[] = [
     'this.#peers[0].link.confirm(answer);',
   ),
   mutant(
-    'a Core that does not answer counts as one that knows the filters',
-    'broker',
-    'Link.confirm',
-    'if (this.isEstablished && this.#received === this.#last) return;',
-    'if (!this.isEstablished || this.#received === this.#last) return;',
-  ),
-  mutant(
     'a new process is not told the filters',
     'broker',
     'Mesh.pushSnapshot',
