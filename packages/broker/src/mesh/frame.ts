@@ -37,6 +37,16 @@ export const RecordType = {
   Unreleased: 7,
   /** A record of the other direction could not be given to all who should have it. */
   Failed: 8,
+  /** A connection that has been accepted here, for a client that is at home there. */
+  TunnelOpen: 9,
+  /** Bytes of such a client, its end, and bytes to it that it has taken. */
+  TunnelIn: 10,
+  TunnelInEnd: 11,
+  TunnelOutCredit: 12,
+  /** Bytes to such a client, the end that home makes, and bytes of the client that home has taken. */
+  TunnelOut: 13,
+  TunnelOutEnd: 14,
+  TunnelInCredit: 15,
   /** An Application Message at QoS 0. */
   Once: 0x80,
 } as const

@@ -47,6 +47,8 @@ interface OutRecord {
 export interface LinkOwner {
   readonly id: number
   readonly epoch: number
+  /** The other Core is another process: whatever was between this one and its predecessor is over. */
+  begins(link: Link): void
   /** Pushes all records that the other Core must have first. */
   pushSnapshot(link: Link): void
   /** Handles a numbered record; calls `link.done` when it is safe. `behindMs`: our time less the sender's. */
@@ -263,6 +265,7 @@ export class Link {
     this.#once = []
     this.#onceBytes = 0
     this.#pauseMs = RESEND_MS
+    this.#owner.begins(this)
     this.#owner.pushSnapshot(this)
     // What the predecessor was told, or was to be told, the snapshot says.
     for (const waiting of this.#waiting) waiting.number = this.#last

@@ -6,8 +6,11 @@
  *     const a = broker.worlds[0].durable('a', 't')
  *     broker.run()
  */
+import { resolveSettings } from '../core/connection/listener-settings.ts'
 import { DiskWorld } from '../testing/disk-world.ts'
 import type { AtCrash } from '../testing/sim-store.ts'
+import type { WorldOptions } from '../testing/world.ts'
+import { homeOf } from './homes.ts'
 import { Mesh } from './mesh.ts'
 
 interface Carried {
@@ -28,9 +31,12 @@ export class MeshWorld {
   loses: (frame: Carried) => boolean = () => false
   readonly #cores: number
 
-  constructor(cores: number) {
+  readonly #options: WorldOptions
+
+  constructor(cores: number, options: WorldOptions = {}) {
     this.#cores = cores
-    for (let i = 0; i < cores; i++) this.#start(i, new DiskWorld())
+    this.#options = options
+    for (let i = 0; i < cores; i++) this.#start(i, new DiskWorld(options))
     this.settle()
   }
 
@@ -46,7 +52,19 @@ export class MeshWorld {
       },
     })
     this.meshes[i] = mesh
+    // Clients come by the doorway of the Core.
+    world.accept = (transport, settings) => {
+      const { limits, options } = world.core
+      transport.start(
+        mesh.accept(transport, settings === undefined ? undefined : resolveSettings(limits, options, settings)),
+      )
+    }
     mesh.start()
+  }
+
+  /** Returns a Client Identifier that has its home at a Core. */
+  idAt(i: number, name: string): string {
+    for (let n = 0; ; n++) if (homeOf(`${name}${n}`, this.#cores) === i) return `${name}${n}`
   }
 
   world(i: number): DiskWorld {
@@ -87,7 +105,7 @@ export class MeshWorld {
   /** The process of a Core ends, and the next one begins. Frames on their way to it are lost. */
   crash(i: number, inFlight: AtCrash = 'lost'): this {
     this.frames = this.frames.filter(({ to }) => to !== i)
-    this.#start(i, this.world(i).crash(0, {}, inFlight))
+    this.#start(i, this.world(i).crash(0, this.#options, inFlight))
     return this
   }
 }

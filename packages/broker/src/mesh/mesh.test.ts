@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Packet, Puback, Pubcomp, Publish, Pubrec, Pubrel, Suback, Subscribe } from '@recado/protocol'
+import { DURABLE } from '../testing/disk-world.ts'
 import { rowsOf } from '../testing/store-suite.ts'
 import { subscriptionTo, type TestClient } from '../testing/test-client.ts'
 import { MeshWorld } from './mesh.test-support.ts'
@@ -40,7 +41,7 @@ test('each process of a Core has an epoch of its own, which is on the disk befor
 
 test('SUBACK waits until every other Core knows the filter [MQTT-3.8.4-1]', () => {
   const broker = new MeshWorld(3)
-  const client = broker.world(0).client('a')
+  const client = broker.world(0).client(broker.idAt(0, 'a'))
   client.connected({ cleanStart: true })
   broker.loses = ({ from, to }) => from === 0 && to === 2
   client.send(new Subscribe(1, [subscriptionTo('t/+', { qos: 1 })]))
@@ -57,7 +58,7 @@ test('SUBACK waits until every other Core knows the filter [MQTT-3.8.4-1]', () =
 test('a filter is known elsewhere once, from its first subscription to its last', () => {
   const broker = new MeshWorld(2)
   const world = broker.world(0)
-  const [a, b] = [world.client('a'), world.client('b')]
+  const [a, b] = [world.client(broker.idAt(0, 'a')), world.client(broker.idAt(0, 'b'))]
   for (const client of [a, b]) {
     client.connected({ cleanStart: true })
     client.send(new Subscribe(1, [subscriptionTo('t', { qos: 1 })]))
@@ -82,12 +83,14 @@ function packetsOf<T extends Packet>(client: TestClient, type: abstract new (...
 /** Two Cores: a durable subscriber at the second, who is away, and a publisher at the first. */
 function pair(topicFilter: string, isPublisherDurable = false) {
   const broker = new MeshWorld(2)
-  const subscriber = broker.world(1).durable('subscriber')
+  const subscriber = broker.world(1).durable(broker.idAt(1, 'subscriber'))
   subscriber.send(new Subscribe(1, [subscriptionTo(topicFilter, { qos: 2 })]))
   broker.settle()
   subscriber.take(Suback)
   subscriber.drop()
-  const publisher = isPublisherDurable ? broker.world(0).durable('publisher') : broker.world(0).client('publisher')
+  const publisher = isPublisherDurable
+    ? broker.world(0).durable(broker.idAt(0, 'publisher'))
+    : broker.world(0).client(broker.idAt(0, 'publisher'))
   if (!isPublisherDurable) publisher.connected({ cleanStart: true })
   broker.settle()
   return { broker, publisher }
@@ -95,7 +98,7 @@ function pair(topicFilter: string, isPublisherDurable = false) {
 
 /** Topics and payloads that the durable subscriber gets when it comes back. */
 function waitingFor(broker: MeshWorld): string[] {
-  const client = broker.world(1).durable('subscriber')
+  const client = broker.world(1).durable(broker.idAt(1, 'subscriber'))
   client.acknowledges = true
   broker.settle()
   return packetsOf(client, Publish).map(({ topic, payload }) => `${topic} ${new TextDecoder().decode(payload)}`)
@@ -153,7 +156,7 @@ test('a message at QoS 2 comes once, whichever Core crashes before PUBREC [MQTT-
     broker.loses = () => false
     for (const core of crashed) broker.crash(core)
     broker.settle()
-    const again = crashed.includes(0) ? broker.world(0).durable('publisher') : publisher
+    const again = crashed.includes(0) ? broker.world(0).durable(broker.idAt(0, 'publisher')) : publisher
     if (crashed.includes(0)) again.publish({ topic: 't', payload: 'x', qos: 2, packetId: 7, dup: true })
     broker.advance(10_000).settle()
     assert.equal(again.take(Pubrec).packetId, 7, `crash of ${crashed}`)
@@ -178,7 +181,7 @@ test('a number that was released while the other Core was down is forgotten ther
 test('a message from another Core goes to no third one, and not back', () => {
   const broker = new MeshWorld(3)
   const clients = broker.worlds.map((world, i) => {
-    const client = world.client(`c${i}`)
+    const client = world.client(broker.idAt(i, 'c'))
     client.connected({ cleanStart: true })
     client.send(new Subscribe(1, [subscriptionTo('#', { qos: 1 })]))
     return client
@@ -208,7 +211,7 @@ test('a message at QoS 0 for a Core that has not answered is dropped and counted
 
 test('a subscriber that throws elsewhere costs its publisher the connection, and the message comes again', () => {
   const { broker, publisher } = pair('t')
-  const session = broker.world(1).core.sessions.get('subscriber')!
+  const session = broker.world(1).core.sessions.get(broker.idAt(1, 'subscriber'))!
   const deliver = session.deliver.bind(session)
   session.deliver = () => {
     session.deliver = deliver
@@ -218,7 +221,7 @@ test('a subscriber that throws elsewhere costs its publisher the connection, and
   broker.settle()
   assert.equal(packetsOf(publisher, Puback).length, 0)
   assert.equal(publisher.isClosed, true)
-  const again = broker.world(0).client('publisher')
+  const again = broker.world(0).client(broker.idAt(0, 'publisher'))
   again.connected({ cleanStart: true })
   again.publish({ topic: 't', payload: 'x', qos: 1, packetId: 7 })
   broker.settle()
@@ -246,4 +249,50 @@ test('Cores that have nothing to say are silent', () => {
   broker.loses = () => ++frames < 0
   broker.advance(600_000)
   assert.equal(frames, 0)
+})
+
+const MEBIBYTE = 1024 * 1024
+
+test('publishers are not read while too much waits for a Core that is down', () => {
+  const { broker, publisher } = pair('t')
+  const payload = new Uint8Array(MEBIBYTE)
+  broker.loses = ({ to }) => to === 1
+  for (let i = 0; i < 40; i++) publisher.publish({ topic: 't', payload, qos: 1 })
+  broker.run()
+  assert.equal(publisher.transport.isPaused, true)
+  const { waitingBytes } = broker.mesh(0)
+  assert.ok(waitingBytes > 32 * MEBIBYTE && waitingBytes < 34 * MEBIBYTE, `${waitingBytes} bytes`)
+  broker.loses = () => false
+  broker.crash(1)
+  for (let i = 0; i < 10; i++) broker.settle()
+  assert.equal(publisher.transport.isPaused, false)
+  assert.equal(packetsOf(publisher, Puback).length, 40)
+})
+
+test('a Core whose disk does not keep up takes no more from others, and all of it later', () => {
+  const limits = { queueBytesMax: 100 * MEBIBYTE, anonymousQueueBytesMax: 100 * MEBIBYTE }
+  const broker = new MeshWorld(3, { limits })
+  const subscriber = broker.world(1).durable(broker.idAt(1, 'subscriber'))
+  subscriber.send(new Subscribe(1, [subscriptionTo('t', { qos: 1 })]))
+  broker.settle()
+  subscriber.drop()
+  const publishers = [0, 2].map((core) => broker.world(core).client(broker.idAt(core, 'publisher')))
+  for (const publisher of publishers) publisher.connected({ cleanStart: true })
+  const count = 25
+  for (let i = 0; i < count; i++) {
+    const payload = new Uint8Array(MEBIBYTE)
+    payload[0] = i
+    for (const publisher of publishers) publisher.publish({ topic: 't', payload, qos: 1 })
+    broker.run()
+  }
+  const waiting = broker.world(1).metric('storedBytes')
+  assert.ok(waiting > 32 * MEBIBYTE && waiting < 35 * MEBIBYTE, `${waiting} bytes`)
+  for (let i = 0; i < 10; i++) broker.settle()
+  for (const publisher of publishers) assert.equal(packetsOf(publisher, Puback).length, count)
+  assert.equal(broker.world(1).eventsOf('message.dropped').length, 0)
+  const again = broker.world(1).client(broker.idAt(1, 'subscriber'))
+  again.acknowledges = true
+  again.connect(DURABLE)
+  for (let i = 0; i < 10; i++) broker.settle()
+  assert.equal(packetsOf(again, Publish).length, 2 * count)
 })

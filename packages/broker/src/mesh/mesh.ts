@@ -18,22 +18,27 @@
  * no frame any more.
  */
 import { parseShare, ReasonCode } from '@recado/protocol'
+import type { Context } from '../core/base/context.ts'
 import type { Gated } from '../core/base/faults.ts'
 import { type Message, Taking } from '../core/base/message.ts'
+import type { ConnectionSettings } from '../core/connection/listener-settings.ts'
 import type { Core } from '../core/core.ts'
 import { ForwardId } from '../core/journal/forward.ts'
 import { rowOf } from '../core/journal/message-row.ts'
 import { PendingAnswer } from '../core/journal/pending-ack.ts'
 import type { OtherCores } from '../core/routing/other-cores.ts'
-import { type Bus, Table } from '../ports.ts'
+import { type Bus, Table, type Transport, type TransportHandler } from '../ports.ts'
+import { Doorway, type DoorwayParts } from './doorway.ts'
 import { EPOCH_KEY, encodeEpoch, readSeen, storedEpoch } from './epoch.ts'
 import { RecordType, readFrame, readNumber, recordOf } from './frame.ts'
+import { homeOf, isOfProgram } from './homes.ts'
 import { Link, type LinkOwner } from './link.ts'
 import { LocalFilters } from './local-filters.ts'
 import { MeshForward } from './mesh-forward.ts'
 import { Peer } from './peer.ts'
 import { filterOf, filterRecord, idOf, idRecord } from './records.ts'
 import { SeenIds } from './seen-ids.ts'
+import { Tunnels } from './tunnels.ts'
 
 /** Publishers are not read while more bytes than this wait for other Cores. */
 const BACKLOG_BYTES_MAX = 32 * 1024 * 1024
@@ -48,9 +53,11 @@ export interface MeshOptions {
   readonly epoch?: number
   /** Called once, when clients may be let in. */
   readonly onReady?: () => void
+  /** Returns the settings of the listener with this name, for a client that another Core has accepted. Default: the Core's. */
+  readonly settingsOf?: (listener: string) => ConnectionSettings
 }
 
-export class Mesh implements LinkOwner, OtherCores {
+export class Mesh implements LinkOwner, OtherCores, DoorwayParts {
   readonly id: number
   readonly epoch: number
   /** Whether the Topic Filters of all other Cores are known, so that clients may be let in. */
@@ -73,6 +80,8 @@ export class Mesh implements LinkOwner, OtherCores {
   /** Identifiers that a snapshot under way has named, by Core. */
   readonly #named: Map<number, Map<number, Set<number>>> = new Map()
   #overloaded: Gated[] = []
+  readonly #tunnels: Tunnels
+  readonly waiting: Set<Doorway> = new Set()
 
   constructor(core: Core, options: MeshOptions) {
     const { id, cores, bus, epoch = 1 } = options
@@ -80,6 +89,7 @@ export class Mesh implements LinkOwner, OtherCores {
     this.id = id
     this.#core = core
     this.#options = options
+    this.#tunnels = new Tunnels(core, options.settingsOf ?? (() => core.settings))
     const store = core.store
     this.epoch = Math.max(epoch, store === null ? 1 : storedEpoch(store) + 1)
     const byCore: (Peer | null)[] = []
@@ -123,6 +133,7 @@ export class Mesh implements LinkOwner, OtherCores {
   #noteReady(): void {
     if (this.isReady || !this.#isStarted || this.#unknown.size > 0) return
     this.isReady = true
+    this.#tunnels.letIn()
     this.#options.onReady?.()
   }
 
@@ -139,6 +150,31 @@ export class Mesh implements LinkOwner, OtherCores {
         throw new Error(`a frame from Core ${from} to Core ${to} has come to ${this.id}`)
       peer.link.onFrame(frame)
     })
+  }
+
+  // --- connections --------------------------------------------------------------------------------------------------
+
+  get context(): Context {
+    return this.#core.context
+  }
+
+  /** Takes an opened transport of a client that may have its home at any Core. Returns its handler. */
+  accept(transport: Transport, settings: ConnectionSettings = this.#core.settings): TransportHandler {
+    this.#core.context.turn.begin()
+    return new Doorway(this, transport, settings)
+  }
+
+  isHome(clientId: string): boolean {
+    return isOfProgram(clientId) || homeOf(clientId, this.#options.cores) === this.id
+  }
+
+  connect(transport: Transport, settings: ConnectionSettings): TransportHandler | null {
+    return this.#core.connect(transport, settings)
+  }
+
+  tunnel(clientId: string, transport: Transport, bytes: Uint8Array): TransportHandler {
+    const { link } = this.#byCore[homeOf(clientId, this.#options.cores)]!
+    return this.#tunnels.open(link, transport, bytes)
   }
 
   // --- messages of this Core ----------------------------------------------------------------------------------------
@@ -259,6 +295,10 @@ export class Mesh implements LinkOwner, OtherCores {
     for (const { link } of this.#peers) link.confirm(answer)
   }
 
+  begins(link: Link): void {
+    this.#tunnels.break(link)
+  }
+
   pushSnapshot(link: Link): void {
     link.push(recordOf(RecordType.SnapshotBegin, NO_BYTES))
     for (const topicFilter of this.#filters) link.push(filterRecord(RecordType.FilterAdded, topicFilter))
@@ -271,9 +311,14 @@ export class Mesh implements LinkOwner, OtherCores {
     return this.#byCore[core]?.filters ?? []
   }
 
-  /** Numbers of messages at QoS 2: not released, forwarded by other Cores, and not sent yet. */
-  get figures(): { readonly unreleased: number; readonly seen: number; readonly held: number } {
-    return { unreleased: this.#unreleased.size, seen: this.#seen.size, held: this.#held.length }
+  /**
+   * Numbers of messages at QoS 2 that are not released, that other Cores have forwarded, and that are not sent yet; of
+   * tunnels that begin or end here, and of connections that have not said whose they are.
+   */
+  get figures(): { readonly [name in 'unreleased' | 'seen' | 'held' | 'tunnels' | 'doorways']: number } {
+    const { size } = this.#tunnels
+    const [unreleased, seen, held] = [this.#unreleased.size, this.#seen.size, this.#held.length]
+    return { unreleased, seen, held, tunnels: size, doorways: this.waiting.size }
   }
 
   // --- records of other Cores ---------------------------------------------------------------------------------------
@@ -320,7 +365,7 @@ export class Mesh implements LinkOwner, OtherCores {
         link.failed(readNumber(body, 0))
         break
       default:
-        throw new Error(`a record of type ${type} is not understood`)
+        if (!this.#tunnels.handle(link, type, body)) throw new Error(`a record of type ${type} is not understood`)
     }
     link.done(link.incarnation, number)
   }

@@ -70,7 +70,10 @@ export function handleConnect(connection: Connection, connect: Connect): void {
       connection.closeWith(codeForEmptyId(context, connection.protocolVersion), 'the Client Identifier is empty')
       return
     }
-    clientId = settings.options.assignedClientIdPrefix + uuidOf(context.random.hex(16)) // [MQTT-3.1.3-7]
+    clientId = assignedClientId(connection) // [MQTT-3.1.3-7]
+  } else if (connection.parts.intake.others?.isHome(clientId) === false) {
+    connection.closeWith(ReasonCode.ServerUnavailable, 'the session of this Client Identifier is kept by another Core')
+    return
   }
   connection.clientId = clientId
   // Section 1.5.4 lets a server refuse them; in names that end up in logs they do nothing but harm. All else is taken [MQTT-3.1.3-5].
@@ -113,6 +116,14 @@ export function handleConnect(connection: Connection, connect: Connect): void {
     return
   }
   authenticate(connection, request)
+}
+
+/** Returns a new Client Identifier, one that has its home here where there are other Cores. */
+function assignedClientId({ context, settings, parts }: Connection): string {
+  for (;;) {
+    const clientId = settings.options.assignedClientIdPrefix + uuidOf(context.random.hex(16))
+    if (parts.intake.others?.isHome(clientId) !== false) return clientId
+  }
 }
 
 /** Authenticates by what CONNECT says. */

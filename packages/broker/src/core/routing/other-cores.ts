@@ -8,6 +8,8 @@ import type { ForwardId } from '../journal/forward.ts'
 import type { PendingAnswer } from '../journal/pending-ack.ts'
 
 export interface OtherCores {
+  /** Whether the session of this Client Identifier is kept here. */
+  isHome(clientId: string): boolean
   /** Makes an answer wait until every other Core knows the Topic Filters that subscribers have here now. */
   confirm(answer: PendingAnswer): void
   /** Forwards a message once more whose receipt an earlier process has left: its publisher has sent it again. */

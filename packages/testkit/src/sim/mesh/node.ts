@@ -235,12 +235,12 @@ export class MeshNode implements BrokerEnd {
   }
 
   onOpen(socket: BrokerSocket): SocketHandler | null {
-    const { core } = this
-    if (core === null) return null
+    const { core, mesh } = this
+    if (core === null || mesh === null) return null
     const isDead = this.#machine.present()
     let handler: SocketHandler | null = null
     this.#machine.guard(isDead, () => {
-      handler = core.connect(socket, resolveSettings(core.limits, core.options, { limits: {}, mountPoint: '' }))
+      handler = mesh.accept(socket, resolveSettings(core.limits, core.options, { limits: {}, mountPoint: '' }))
     })
     if (isDead() || handler === null) return null
     return this.#machine.guarded(isDead, handler)

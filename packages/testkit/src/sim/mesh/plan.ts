@@ -2,6 +2,8 @@
  * The plan of a run with a mesh, drawn from its seed: Cores of one broker, the bus between them, clients with their
  * homes, and what happens.
  */
+import { homeOf } from '@recado/broker/testing'
+import type { CableProfile } from '../cable.ts'
 import { Chance } from '../chance.ts'
 
 export type QoS = 0 | 1 | 2
@@ -25,8 +27,10 @@ export interface CorePlan {
 
 export interface ClientPlan {
   readonly clientId: string
-  /** Number of its Core. */
+  /** Number of the Core that has its session. */
   readonly home: number
+  /** Share of its connections that go to any Core, instead of its home. */
+  readonly strays: number
   readonly version: Version
   /** Whether its session outlives its connections. */
   readonly isDurable: boolean
@@ -84,6 +88,8 @@ export interface MeshPlan {
   readonly isPersistent: boolean
   readonly cores: readonly CorePlan[]
   readonly bus: BusPlan
+  /** Lines of the clients. */
+  readonly cable: CableProfile
   readonly clients: readonly ClientPlan[]
   readonly steps: readonly TimedStep[]
 }
@@ -99,8 +105,12 @@ export function makePlan(seed: number): MeshPlan {
   const count = chance.pick([2, 2, 3, 3, 4])
   const cores = Array.from({ length: count }, () => drawCore(chance))
   const bus = drawBus(chance)
+  const cable: CableProfile = {
+    ...{ latencyMs: 1, jitterMs: chance.pick([0, 2, 20]), splits: chance.pick([0.05, 0.5]), joins: 0.3 },
+    capacityBytes: chance.pick([1_000, 20_000, 1_000_000]),
+  }
   const clients = drawClients(chance, count)
-  return { seed, isPersistent, cores, bus, clients, steps: drawSteps(chance, clients, count, isPersistent) }
+  return { seed, isPersistent, cores, bus, cable, clients, steps: drawSteps(chance, clients, count, isPersistent) }
 }
 
 function drawCore(chance: Chance): CorePlan {
@@ -132,14 +142,24 @@ function drawBus(chance: Chance): BusPlan {
 
 function drawClients(chance: Chance, cores: number): ClientPlan[] {
   const count = chance.between(3, 6)
-  return Array.from({ length: count }, (_, i) => ({
-    clientId: `c${i}`,
+  return Array.from({ length: count }, (_, i) => {
     // One of each of the first two Cores at least, so that something crosses.
-    home: i < 2 ? i : chance.between(0, cores - 1),
-    version: chance.pick(VERSIONS),
-    isDurable: i === 1 || chance.of(0.65),
-    window: chance.pick([1, 4, 8]),
-  }))
+    const home = i < 2 ? i : chance.between(0, cores - 1)
+    return {
+      ...{ clientId: clientIdAt(home, cores, `c${i}`), home, strays: chance.pick([0, 0.5, 1]) },
+      version: chance.pick(VERSIONS),
+      isDurable: i === 1 || chance.of(0.65),
+      window: chance.pick([1, 4, 8]),
+    }
+  })
+}
+
+/** Returns a Client Identifier that has its home at a Core. */
+function clientIdAt(home: number, cores: number, name: string): string {
+  for (let i = 0; ; i++) {
+    const clientId = i === 0 ? name : `${name}.${i}`
+    if (homeOf(clientId, cores) === home) return clientId
+  }
 }
 
 function drawSteps(chance: Chance, clients: readonly ClientPlan[], cores: number, isPersistent: boolean): TimedStep[] {
@@ -163,7 +183,7 @@ function drawSteps(chance: Chance, clients: readonly ClientPlan[], cores: number
   add(chance.between(0, 4), () => ({ kind: 'unsubscribe', client: client(), topicFilter: chance.pick(FILTERS) }))
   add(isBusy < 1 ? 25 : chance.between(10, 70), () => ({
     ...{ kind: 'publish', client: client(), topic: chance.pick(TOPICS), qos: chance.pick([0, 1, 1, 2, 2]) },
-    bytes: chance.pick([0, 5, 5, 200, 5_000]),
+    bytes: chance.of(0.03) ? 90_000 : chance.pick([0, 5, 5, 200, 5_000]),
     count: chance.pick([1, 1, 1, 3, 8]),
     expirySeconds: chance.of(0.1) ? chance.between(1, 10) : null,
   }))

@@ -3,7 +3,7 @@
  * word. Then nothing may be left that waits, in memory or on a disk.
  */
 import type { BridgeTransport } from '../bridge/bridge-transport.ts'
-import { Cable, type CableProfile } from '../cable.ts'
+import { Cable } from '../cable.ts'
 import { Chance } from '../chance.ts'
 import { Loop } from '../loop.ts'
 import type { SeedResult } from '../seeds.ts'
@@ -28,7 +28,6 @@ export interface MeshRunOptions {
 const START_MS = 1_000_000_000_000
 const SETTLE_SLICES = 40
 const SETTLE_MS = 5_000
-const CLIENT_CABLE: CableProfile = { latencyMs: 1, jitterMs: 2, splits: 0.05, joins: 0.3, capacityBytes: 1_000_000 }
 const CALM_KINDS: ReadonlySet<string> = new Set(['publish', 'subscribe', 'unsubscribe'])
 /** Tables that are empty when nothing waits any more. */
 const TABLES: readonly (readonly [number, string])[] = [
@@ -149,11 +148,13 @@ class Run {
     }
   }
 
-  #dial({ plan: { clientId, home } }: MeshClient, transport: BridgeTransport): Cable | null {
+  #dial({ plan: { clientId, home, strays } }: MeshClient, transport: BridgeTransport): Cable | null {
     const number = ++this.#cableCount
     const chance = new Chance(this.plan.seed, 'cable', number)
-    const node = this.#nodes[home]!
-    const cable = new Cable(`${clientId}#${number}`, this.loop, chance, CLIENT_CABLE, transport, node, this.#cover)
+    const door = chance.of(strays) ? chance.between(0, this.#nodes.length - 1) : home
+    const node = this.#nodes[door]!
+    if (node.isReady) this.#cover(door === home ? 'door.home' : 'door.elsewhere')
+    const cable = new Cable(`${clientId}#${number}`, this.loop, chance, this.plan.cable, transport, node, this.#cover)
     return node.accept(cable) ? cable : null
   }
 
@@ -166,7 +167,8 @@ class Run {
     const lastMs = this.plan.steps.at(-1)?.atMs ?? 0
     await this.loop.run(START_MS + lastMs + 100, () => this.#hasFailed)
     if (!this.#hasFailed) await this.#settle()
-    if (!this.#hasFailed) this.#cleanUp()
+    if (!this.#hasFailed) this.#checkNothingLeft()
+    if (!this.#hasFailed) await this.#leave()
   }
 
   #carryOut(step: Step): void {
@@ -281,13 +283,14 @@ class Run {
   }
 
   /** Every message has its acknowledgement: nothing may be left that was kept for it, and the filters are known. */
-  #cleanUp(): void {
+  #checkNothingLeft(): void {
     const fail = (text: string): void => this.#fail('no dangling state', text)
     for (const { index, store, mesh, core } of this.#nodes) {
       for (const [table, name] of TABLES)
         store.scanKeys(table, (a, b, c) => fail(`row ${a}.${b}.${c} is left in ${name} of core ${index}`))
-      const { unreleased, seen, held } = mesh!.figures
+      const { unreleased, seen, held, doorways } = mesh!.figures
       if (unreleased + seen + held > 0) fail(`core ${index} has ${unreleased} unreleased, ${seen} seen, ${held} held`)
+      if (doorways > 0) fail(`core ${index} has ${doorways} connections that have not said whose they are`)
       const known = this.#nodes.filter((other) => other.index !== index)
       for (const other of known) {
         const own = new Set(
@@ -297,6 +300,18 @@ class Run {
         if ([...own].sort().join() !== [...there].sort().join())
           fail(`core ${other.index} knows ${there.join(' ')} of core ${index}, and it has ${[...own].join(' ')}`)
       }
+    }
+  }
+
+  /** All clients leave: no tunnel may be left. */
+  async #leave(): Promise<void> {
+    for (const client of this.#clients) client.stop()
+    await this.loop.run(this.loop.nowMs + SETTLE_MS, () => this.#hasFailed)
+    for (const { index, mesh, core } of this.#nodes) {
+      const { tunnels } = mesh!.figures
+      if (tunnels > 0) this.#fail('no dangling state', `core ${index} has ${tunnels} tunnels when nobody is there`)
+      const { size } = core!.connections
+      if (size > 0) this.#fail('no dangling state', `core ${index} has ${size} connections when nobody is there`)
     }
   }
 }

@@ -628,7 +628,7 @@ export const coreMutants: readonly Mutant[] = [
     "if (request.connect.clientId === '') answer.assigned",
     'if (true) answer.assigned',
   ),
-  mutant('a Client Identifier that is in use is assigned', 'broker', 'handleConnect', 'context.random.hex(16)', '1'),
+  mutant('a Client Identifier that is in use is assigned', 'broker', 'assignedClientId', 'context.random.hex(16)', '1'),
   mutant(
     'an empty Client Identifier with Clean Session 0 is let in',
     'broker',
