@@ -42,7 +42,7 @@ export function peekClientId(bytes: Uint8Array): string | null | undefined {
   }
 }
 
-/** Where a field with two bytes of length ends; null when the packet ends before, undefined when the bytes do. */
+/** Returns the place where a field with two bytes of length ends; null when the packet ends before, undefined when the bytes do. */
 function fieldEnd(bytes: Uint8Array, at: number, packetEnd: number): number | null | undefined {
   if (at + 2 > packetEnd) return null
   if (at + 2 > bytes.length) return undefined

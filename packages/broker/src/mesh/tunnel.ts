@@ -20,7 +20,7 @@ const WINDOW_BYTES = 256 * 1024
 /** Bytes after which the other end is told that there is room again. */
 const CREDIT_BYTES = WINDOW_BYTES / 4
 
-/** How a tunnel, or its connection, has ended. */
+/** Ends of a tunnel, or of its connection. */
 export const TunnelEnd = { Closed: 0, Failed: 1, Destroyed: 2 } as const
 
 /** Accepted end of a tunnel. */
@@ -148,7 +148,7 @@ export class TunnelExit implements Transport {
   #isDeferred = false
   /** Bytes that the connection has taken, and the other end has not been told. */
   #taken = 0
-  /** How the client has ended it, behind what waits; undefined while it has not. */
+  /** End that the client has made, behind what waits; undefined while it has not. */
   #closing: Error | null | undefined
   #isEnded = false
   #isOver = false
