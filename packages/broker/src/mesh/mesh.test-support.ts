@@ -55,9 +55,12 @@ export class MeshWorld {
     // Clients come by the doorway of the Core.
     world.accept = (transport, settings) => {
       const { limits, options } = world.core
-      transport.start(
-        mesh.accept(transport, settings === undefined ? undefined : resolveSettings(limits, options, settings)),
+      const handler = mesh.accept(
+        transport,
+        settings === undefined ? undefined : resolveSettings(limits, options, settings),
       )
+      if (handler === null) transport.destroy()
+      else transport.start(handler)
     }
     mesh.start()
   }

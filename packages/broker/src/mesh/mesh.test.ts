@@ -22,6 +22,9 @@ test('clients are let in when the filters of all other Cores are known, and not 
     broker.meshes.map(({ isReady }) => isReady),
     [false, true, true],
   )
+  const early = broker.world(0).client('early').open()
+  broker.run()
+  assert.equal(early.isClosed, true)
   broker.loses = () => false
   broker.advance(10_000).settle()
   assert.equal(broker.mesh(0).isReady, true)

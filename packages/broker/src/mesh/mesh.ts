@@ -158,8 +158,12 @@ export class Mesh implements LinkOwner, OtherCores, DoorwayParts {
     return this.#core.context
   }
 
-  /** Takes an opened transport of a client that may have its home at any Core. Returns its handler. */
-  accept(transport: Transport, settings: ConnectionSettings = this.#core.settings): TransportHandler {
+  /**
+   * Takes an opened transport of a client that may have its home at any Core. Returns its handler; null while clients may
+   * not be let in: destroy it.
+   */
+  accept(transport: Transport, settings: ConnectionSettings = this.#core.settings): TransportHandler | null {
+    if (!this.isReady) return null
     this.#core.context.turn.begin()
     return new Doorway(this, transport, settings)
   }
