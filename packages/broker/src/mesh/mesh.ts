@@ -332,8 +332,14 @@ export class Mesh implements LinkOwner, OtherCores, DoorwayParts {
   }
 
   handleOnce(link: Link, body: Uint8Array, behindMs: number): void {
-    const { message } = link.reader.read(body, behindMs)
-    this.#core.intake.accept(message, Taking.Forwarded)
+    this.#accept(link.reader.read(body, behindMs).message)
+  }
+
+  /** Gives a message of another Core to the subscribers of this one. Returns false when one of them has not got it. */
+  #accept(message: Message): boolean {
+    const { reasonCode } = this.#core.intake.accept(message, Taking.Forwarded)
+    message.letGo()
+    return reasonCode !== ReasonCode.ImplementationSpecificError
   }
 
   handle(link: Link, number: number, type: number, body: Uint8Array, behindMs: number): void {
@@ -375,15 +381,14 @@ export class Mesh implements LinkOwner, OtherCores, DoorwayParts {
   }
 
   #handlePublish(link: Link, number: number, body: Uint8Array, behindMs: number): void {
-    const { intake, journal } = this.#core
+    const { journal } = this.#core
     const { message, id } = link.reader.read(body, behindMs)
     const arrival = new Arrival(link, number)
     const seen = id === null ? null : this.#seenOf(link.core, id.epoch)
     if (seen?.has(id!.number)) {
       journal?.oweAgain(seen.receipts.get(id!.number), arrival, null)
     } else {
-      const { reasonCode } = intake.accept(message, Taking.Forwarded)
-      if (reasonCode === ReasonCode.ImplementationSpecificError) throw new Error('a subscriber has not got a message')
+      if (!this.#accept(message)) throw new Error('a subscriber has not got a message')
       seen?.add(message, id!.number, rowOf(message))
       journal?.owe(message, arrival, false)
     }

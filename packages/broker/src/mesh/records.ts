@@ -107,5 +107,6 @@ export class MessageReader {
 }
 
 function newDecoder(): Decoder {
-  return new Decoder({ role: 'client', protocolVersion: 5, isConnected: true, topicCache: new TopicCache(256) })
+  const topicCache = new TopicCache(256)
+  return new Decoder({ role: 'client', protocolVersion: 5, isConnected: true, topicCache, rawProperties: true })
 }

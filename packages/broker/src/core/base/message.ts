@@ -263,6 +263,7 @@ export class Message implements ApplicationMessage {
       publish.payloadStart,
       publish.payloadEnd,
       true,
+      publish.rawProperties,
     )
     message.forward = ARRIVED
     return message
