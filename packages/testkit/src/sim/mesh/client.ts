@@ -24,7 +24,8 @@ import type { Handle, Loop } from '../loop.ts'
 import type { ClientPlan, QoS } from './plan.ts'
 
 const NEVER_SECONDS = 0xffff_ffff
-const KEEP_ALIVE_SECONDS = 20
+/** Long: a client that nobody tells of the end of its connection is to be found out, and PINGREQ is no rest. */
+const KEEP_ALIVE_SECONDS = 600
 const RETRY_MS = 150
 const CONNACK_TIMEOUT_MS = 10_000
 /** Time after which a client gives up a connection on which no answer comes. */

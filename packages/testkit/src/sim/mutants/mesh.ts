@@ -230,7 +230,7 @@ export const meshMutants: readonly Mutant[] = [
     'broker',
     'SeenIds.keep',
     'if (!numbers.has(number)) this.forget(number, journal);',
-    '',
+    ';',
   ),
   mutant(
     'a snapshot forgets all numbers',
