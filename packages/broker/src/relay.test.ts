@@ -95,7 +95,9 @@ test('what is in flight, what waits and what was received survives a crash, and 
   assert.equal(again.note, 'known')
   assert.equal(again.openSession(), true)
   const back = attached(after, again)
-  assert.deepEqual(back.take(), ['a/1 q1 1 dup', 'pubrel 2', 'a/3 q1 3'])
+  const [resent, pubrel, next, ...others] = back.take()
+  assert.deepEqual([resent, pubrel, others], ['a/1 q1 1 dup', 'pubrel 2', []])
+  assert.match(next!, /^a\/3 q1 \d+$/)
   const { messagesReceived, duplicatesReceived } = after.core.metrics
   again.handlePublish(incoming(2, 7), 'b')
   after.settle()

@@ -41,6 +41,15 @@ test('all 65,535 can be in use, the next one is refused until one is freed [MQTT
   assert.deepEqual(map.values(), [])
 })
 
+test('the count goes on after any number, past those that are in use [MQTT-2.2.1-4]', () => {
+  const map = new PacketIdMap<string>()
+  map.set(65_535, 'in use')
+  map.startAfter(65_533)
+  assert.deepEqual([map.allocate('a'), map.allocate('b')], [65_534, 1])
+  map.startAfter(0)
+  assert.equal(map.allocate('c'), 2)
+})
+
 test('0 and what is no Packet Identifier are never in use and cannot be set', () => {
   const map = new PacketIdMap<number>()
   for (const id of [0, -1, 65_536, 1.5, Number.NaN]) {

@@ -55,6 +55,11 @@ export class PacketIdMap<T> {
     return id
   }
 
+  /** Allocates next what follows this number (0 to 65,535) and is free. */
+  startAfter(id: number): void {
+    this.#last = id
+  }
+
   /** Takes this very identifier (1 to 65,535), or replaces its value. */
   set(id: number, value: T): void {
     if (!(id >= 1 && id <= PACKET_ID_MAX && Number.isInteger(id))) {

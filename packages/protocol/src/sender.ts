@@ -111,6 +111,11 @@ export class Sender<T extends InFlight, Other extends object = never> {
     return packetId
   }
 
+  /** Gives the next message the first free Packet Identifier after this number (0 to 65,535). */
+  startAfter(packetId: number): void {
+    this.#ids.startAfter(packetId)
+  }
+
   /** Passes over the next Packet Identifier, for a message that is not sent. Throws `MqttError` ERR_MQTT_PACKET_IDS. */
   skip(item: T): void {
     this.#ids.delete(this.#ids.allocate(item))

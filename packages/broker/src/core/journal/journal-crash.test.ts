@@ -78,15 +78,19 @@ test('what is in flight is sent again after a crash, before the queue, under its
   sub.hasNothing()
   world.settle()
   const again = world.restarted().back('sub', 10)
+  const came = [0, 1, 2, 3].map(() => again.takePublish())
   assert.deepEqual(
-    [0, 1, 2, 3].map(() => again.takePublish()).map(({ payload, packetId, dup }) => [payload, packetId, dup]),
+    came.map(({ payload, dup }) => [payload, dup]),
     [
-      ['a', first.packetId, true],
-      ['b', second.packetId, true],
-      ['c', second.packetId + 1, false],
-      ['d', second.packetId + 2, false],
+      ['a', true],
+      ['b', true],
+      ['c', false],
+      ['d', false],
     ],
   )
+  const packetIds = came.map(({ packetId }) => packetId)
+  assert.deepEqual(packetIds.slice(0, 2), [first.packetId, second.packetId])
+  assert.equal(new Set(packetIds).size, 4)
 })
 
 test('a message that is sent while its row is being written is in flight after a crash', () => {

@@ -49,7 +49,7 @@ export interface FilterListener {
 
 const NO_GROUPS: readonly SharedGroup[] = []
 
-export class Router {
+export class Router implements SharedGroups {
   readonly #tree: FilterTree<FilterSubscriptions> = new FilterTree()
   readonly #routes: Map<string, Route> = new Map()
   #routeBytes = 0

@@ -169,3 +169,27 @@ describe('Session Expiry of a client that was connected when the broker was kill
     assert.ok(writes >= 5 && writes <= 12, `${writes} writes in ten minutes`)
   })
 })
+
+test('Packet Identifiers do not begin again after a restart: a client may still know one of before', () => {
+  for (const answers of ['recado', 'mosquitto-2.1'] as const) {
+    let world = new DiskWorld({ answers })
+    const given: number[][] = []
+    for (let start = 0; start < 3; start++) {
+      const s = world.client('s')
+      s.acknowledges = true
+      world.connected(s)
+      if (start === 0) world.subscribed(s, 't', { qos: 2 })
+      const packetIds: number[] = []
+      for (let i = 0; i < 4; i++) {
+        world.publish({ topic: 't', payload: `${i}`, qos: 2 })
+        world.settle()
+        packetIds.push(s.takePublish().packetId)
+      }
+      given.push(packetIds)
+      world = world.settle().crash(2_000)
+    }
+    const different = new Set(given.flat()).size
+    assert.deepEqual(given[0], [1, 2, 3, 4])
+    assert.equal(different, answers === 'recado' ? 12 : 4, `${answers}: ${given.join(' ')}`)
+  }
+})

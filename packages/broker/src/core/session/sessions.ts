@@ -20,6 +20,9 @@ import { type PendingOpening, Session, type SessionParts } from './session.ts'
 import { ReviewLine } from './subscription-review.ts'
 import type { PendingWill, Wills } from './wills.ts'
 
+/** Number of Packet Identifiers, 1 to 65,535. */
+const PACKET_IDS = 65_535
+
 /** State of a session between CONNECT and CONNACK. */
 export interface Opening extends PendingOpening {
   readonly session: Session
@@ -192,7 +195,11 @@ export class Sessions implements SessionParts {
     const awaySinceMs = disconnectedAtMs === 0 ? this.#lostAtMs(expirySeconds) : disconnectedAtMs
     if (disconnectedAtMs === 0) this.#store(session, awaySinceMs)
     session.lastEnd = { atMs: awaySinceMs, byClient: false, reasonCode: null, why: '' }
-    if (expirySeconds !== NEVER_EXPIRES) this.context.wheel.set(session.expiryTimer, awaySinceMs + expirySeconds * 1000)
+    const { options, turn, wheel } = this.context
+    // Which identifier was given last is not kept. The time is most probably ahead of it, or far from it: a client that still
+    // knows one of before takes a new message for that one, as mosquitto_sub 2.0.11 does.
+    if (options.answers === 'recado') session.sender.startAfter(Math.floor(turn.nowMs) % PACKET_IDS)
+    if (expirySeconds !== NEVER_EXPIRES) wheel.set(session.expiryTimer, awaySinceMs + expirySeconds * 1000)
     return session
   }
 
