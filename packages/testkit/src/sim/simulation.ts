@@ -147,7 +147,15 @@ class Simulation {
     dial(name: string, end: ClientEnd, listener?: number): Cable | null
     offerOf(listener: number): Offer
     cover(name: string): void
-    received(clientId: string, topic: string, payload: string, qos: QoS, isNewSession: boolean, by?: number): void
+    received(
+      clientId: string,
+      topic: string,
+      payload: string,
+      qos: QoS,
+      isNewSession: boolean,
+      by: number,
+      connection?: string,
+    ): void
     failed(text: string): void
   } {
     return {
@@ -155,8 +163,8 @@ class Simulation {
       cover: this.#cover,
       dial: (name, end, listener = 0) => this.#dial(i, name, end, listener),
       offerOf: (listener) => offerOf(this.host.config, listener),
-      received: (clientId, topic, payload, qos, isNewSession, by = 0) =>
-        this.#endToEnd.received(clientId, { topic, payload, qos, isNewSession, by }),
+      received: (clientId, topic, payload, qos, isNewSession, by, connection = '') =>
+        this.#endToEnd.received(clientId, { topic, payload, qos, isNewSession, by, connection }),
       failed: (text) => this.#endToEnd.failed(text),
     }
   }

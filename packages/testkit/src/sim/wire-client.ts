@@ -81,8 +81,16 @@ export interface WireWorld {
   dial(name: string, end: WireConnection, listener: number): Cable | null
   offerOf(listener: number): Offer
   cover(name: string): void
-  /** An Application Message has reached the application. */
-  received(clientId: string, topic: string, payload: string, qos: QoS, isNewSession: boolean): void
+  /** An Application Message has reached the application, on this connection. */
+  received(
+    clientId: string,
+    topic: string,
+    payload: string,
+    qos: QoS,
+    isNewSession: boolean,
+    by: number,
+    connection: string,
+  ): void
   failed(text: string): void
 }
 
@@ -554,7 +562,7 @@ export class WireConnection {
   #received(topic: string, { payload, qos }: Publish): void {
     const { world, clientId, isNewSession } = this.#client
     this.#client.isNewSession = false
-    world.received(clientId, this.#mountPoint + topic, textOf(payload), qos, isNewSession)
+    world.received(clientId, this.#mountPoint + topic, textOf(payload), qos, isNewSession, 0, this.cable!.name)
   }
 
   /** Acknowledgements leave in order. */

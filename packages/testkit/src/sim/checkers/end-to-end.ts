@@ -26,25 +26,27 @@ export interface Received {
   readonly isNewSession: boolean
   /** Number of the message in the store of the client; 0: it has none. */
   readonly by: number
+  /** Name of the connection on which it came; '': the client does not say. */
+  readonly connection: string
 }
 
 export class EndToEndChecker {
   readonly #model: Model
-  /** Messages at QoS 2 that each application has got in its present session, with their numbers. */
-  readonly #received: Map<string, { counts: Map<string, number>; session: ModelSession | undefined }> = new Map()
+  /** Messages at QoS 2 that each application has got in each of its sessions, with their numbers. */
+  readonly #received: Map<string, Map<ModelSession | undefined, Map<string, number>>> = new Map()
 
   constructor(model: Model) {
     this.#model = model
   }
 
   /** Notes a message that has reached the application, at QoS 2 no more often than it was published. */
-  received(clientId: string, { topic, payload, qos, isNewSession, by }: Received): void {
-    // MQTT 3.1 does not tell the client that its session is a new one.
-    const session = this.#model.sessions.get(clientId)
-    const known = this.#received.get(clientId)
-    const counts: Map<string, number> =
-      known === undefined || isNewSession || known.session !== session ? new Map() : known.counts
-    this.#received.set(clientId, { counts, session })
+  received(clientId: string, { topic, payload, qos, isNewSession, by, connection }: Received): void {
+    // MQTT 3.1 does not tell the client that its session is a new one, and bytes of an earlier one may come late.
+    const session = this.#model.sessionOf.get(connection) ?? this.#model.sessions.get(clientId)
+    const bySession = this.#received.get(clientId) ?? new Map<ModelSession | undefined, Map<string, number>>()
+    this.#received.set(clientId, bySession)
+    const counts = (isNewSession ? undefined : bySession.get(session)) ?? new Map<string, number>()
+    bySession.set(session, counts)
     if (qos !== 2) return
     const key = `${topic}\n${payload}`
     const count = (counts.get(`${by}\n${key}`) ?? 0) + 1

@@ -154,6 +154,7 @@ export function letIn(model: Model, connection: ModelConnection, connect: Connec
   session.isIdentified = true
   session.connection = connection
   connection.session = session
+  model.sessionOf.set(connection.name, session)
   session.isV5 &&= connection.isV5
   session.maximumPacketSize = connect.maximumPacketSize
   session.mountPoint = connection.settings.mountPoint

@@ -82,6 +82,8 @@ export class Model {
   /** Ended ones that a crash may bring back. */
   ended: ModelSession[] = []
   readonly connections: Set<ModelConnection> = new Set()
+  /** Session to which a connection was let in, by its name. */
+  readonly sessionOf: Map<string, ModelSession> = new Map()
   /** Retained messages of each topic with their times; the last one holds. */
   readonly retained: Map<string, RetainedState[]> = new Map()
   /** Messages for Shared Subscriptions. */
