@@ -127,7 +127,7 @@ export const metricTable: Readonly<Record<MetricName, Metric>> = {
   'dropped.drained': dropped('an operator has emptied the queue of its session.'),
   'dropped.retained-limit': dropped('not retained, over retainedMessagesMax or retainedBytesMax.'),
   'dropped.not-authorized': dropped('the publisher may not publish it, or the subscriber may not receive it.'),
-  'dropped.offline-qos0': dropped('QoS 0, and the client was away.'),
+  'dropped.offline-qos0': dropped('QoS 0, and the client was away, or may have had it before a crash.'),
   'dropped.topic-over-limit': dropped('its topic was over topicBytesMax or topicLevelsMax.'),
   'dropped.payload-over-limit': dropped('its payload was over payloadBytesMax.'),
   'dropped.store-failed': dropped('the store did not write.'),

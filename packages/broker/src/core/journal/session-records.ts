@@ -33,6 +33,8 @@ export interface SessionRecord {
   owner?: string
   /** Text of the embedding program about its own session; absent for none. */
   note?: string
+  /** Position up to which messages at QoS 0 may have been sent from the queue; absent: none was. */
+  sentQoS0To?: number
 }
 
 export interface SubscriptionRecord {

@@ -55,7 +55,11 @@ function setup() {
   const context = new TestContext()
   const router = new Router(context.limits, context.metrics)
   const reviews = new ReviewLine(context.turn)
-  const parts: SessionParts = { context, journal: null, router, timeNotes: null, reviews, expire: () => {} }
+  const noop = (): void => {}
+  const parts: SessionParts = {
+    ...{ context, journal: null, router, timeNotes: null, reviews },
+    ...{ expire: noop, storeMark: noop },
+  }
   const session = new Session(parts, 'a', 0)
   session.expirySeconds = 60
   const options = {

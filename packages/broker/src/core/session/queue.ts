@@ -106,6 +106,11 @@ export class Queue {
     return this.#head.peek()
   }
 
+  /** Position in the store of the last delivery of the head; 0 for none. */
+  get lastPosition(): number {
+    return this.#head.length === 0 ? 0 : this.#head.at(this.#head.length - 1).position
+  }
+
   shift(): Delivery | undefined {
     const delivery = this.peek()
     if (delivery === undefined) return undefined

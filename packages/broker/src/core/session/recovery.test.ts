@@ -1,8 +1,8 @@
 /** State that a broker has again after its end, orderly or not. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { Puback, Pubrec, ReasonCode } from '@recado/protocol'
-import { DiskWorld } from '../../testing/disk-world.ts'
+import { Connack, Puback, Pubrec, ReasonCode } from '@recado/protocol'
+import { DiskWorld, DURABLE } from '../../testing/disk-world.ts'
 import type { WorldOptions } from '../../testing/world.ts'
 
 describe('a queue that was full before the broker ended refuses the next message, and nothing is acknowledged that is not kept', () => {
@@ -192,4 +192,69 @@ test('Packet Identifiers do not begin again after a restart: a client may still 
     assert.deepEqual(given[0], [1, 2, 3, 4])
     assert.equal(different, answers === 'recado' ? 12 : 4, `${answers}: ${given.join(' ')}`)
   }
+})
+
+describe('messages at QoS 0 that wait on the disk (4.3.1)', () => {
+  const PAYLOADS = ['1', '2', '3', '4']
+
+  /** A world in which they wait for `s`, behind one at QoS 1. */
+  function waiting(): DiskWorld {
+    const world = new DiskWorld({ queueQoS0: true })
+    const s = world.durable('s', 't')
+    s.drop()
+    for (const payload of PAYLOADS) world.publish({ topic: 't', payload })
+    return world.settle()
+  }
+
+  for (const inFlight of ['lost', 'durable'] as const)
+    test(`come once or not at all, whenever the broker is killed; the batch on its way is ${inFlight}`, () => {
+      let came = 0
+      for (let batches = 0; batches < 8; batches++) {
+        let world = waiting()
+        let s = world.client('s')
+        s.connect(DURABLE)
+        for (let i = 0; i < batches; i++) {
+          world.advance(60)
+          world.together(() => world.disk.flush())
+        }
+        if (s.received[0] instanceof Connack) s.take(Connack)
+        const first = s.takePayloads()
+        // However often it is killed before the client is back.
+        world = world.crash(0, { queueQoS0: true }, inFlight).settle().crash()
+        s = world.client('s')
+        world.connected(s)
+        world.settle()
+        const all = [...first, ...s.takePayloads()]
+        assert.deepEqual(all, [...new Set(all)].sort(), `after ${batches} batches`)
+        came = Math.max(came, all.length)
+        world.publish({ topic: 't', payload: 'new' })
+        world.settle()
+        assert.deepEqual(s.takePayloads(), ['new'])
+        assert.equal(world.metric('queuedMessages'), 0)
+      }
+      assert.equal(came, PAYLOADS.length)
+    })
+
+  test('are there after an orderly end in the middle, all that have not been sent', () => {
+    let world = waiting()
+    let s = world.client('s')
+    world.connected(s)
+    s.drop()
+    world = world.settle().crash(0)
+    const first = s.takePayloads()
+    s = world.client('s')
+    world.connected(s)
+    world.settle()
+    assert.deepEqual([...first, ...s.takePayloads()], PAYLOADS)
+  })
+
+  test('are sent at once while the disk fails', () => {
+    const world = waiting()
+    world.disk.failure = new Error('full')
+    world.client('p').connect(DURABLE)
+    world.settle()
+    const s = world.client('s')
+    world.connected(s)
+    assert.deepEqual(s.takePayloads(), PAYLOADS)
+  })
 })

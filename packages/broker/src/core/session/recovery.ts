@@ -111,6 +111,8 @@ function recoverSessions(parts: RecoveredParts, store: Store): Found {
     parts.journal.numbers.restore(0, number, 0)
     const record = parts.journal.understand(Table.Sessions, number, () => decodeSession(value))
     if (record === null) return
+    // Its rows may be gone, and no message may be taken for one of them.
+    parts.journal.numbers.restore(record.sentQoS0To ?? 0, 0, 0)
     const older = parts.sessions.get(record.clientId)
     if (older !== undefined) {
       // It could not be read at an earlier start, and its client has had another since.

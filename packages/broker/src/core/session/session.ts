@@ -26,6 +26,7 @@ import { Readiness, type Subscriber, type SubscriptionEntry } from '../routing/s
 import { Backlog, type BacklogOwner } from './backlog.ts'
 import { Inflight } from './inflight.ts'
 import type { Outlet } from './outlet.ts'
+import { type MarkStore, QoS0Mark } from './qos0-mark.ts'
 import type { Queue } from './queue.ts'
 import { RetainedFeeds, type RetainedTaker } from './retained-feeds.ts'
 import { type ReviewedSession, type ReviewLine, SubscriptionReview } from './subscription-review.ts'
@@ -36,7 +37,7 @@ import type { PendingWill, WillOwner } from './wills.ts'
 const SESSION_BYTES = 2_048
 
 /** Parts of the broker that sessions use, the same for all of them. */
-export interface SessionParts {
+export interface SessionParts extends MarkStore {
   readonly context: Context
   /** Journal; null when nothing is kept beyond this process. */
   readonly journal: Journal | null
@@ -108,6 +109,8 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
   /** Packet Identifier of a QoS 2 message of this client whose permission is awaited; 0 for none. */
   undecidedPacketId = 0
   readonly #feeds: RetainedFeeds
+  /** Mark of messages at QoS 0 that have waited on the disk; null: none has. */
+  qos0Mark: QoS0Mark | null = null
   pendingWill: PendingWill | null = null
   readonly expiryTimer: Timer
   /** Place in `TimeNotes` while its client is connected; -1 for none. */
@@ -446,10 +449,10 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
   #sendQueue(connection: Outlet): void {
     while (connection.makeRoom()) {
       const delivery = this.queue.peek()
-      if (delivery === undefined || (delivery.qos > 0 && !this.#inflight.hasRoom)) break
+      if (delivery === undefined || !(delivery.qos > 0 ? this.#inflight.hasRoom : this.#mayLeave(delivery))) break
       this.queue.shift()
       const message = delivery.message!
-      let refusal = this.#refusalOf(message, Way.Waited)
+      let refusal = this.qos0Mark?.refusalOf(delivery) ?? this.#refusalOf(message, Way.Waited)
       if (refusal === null) {
         if (delivery.qos > 0) {
           this.#transmit(connection, delivery, message, null, false)
@@ -467,6 +470,13 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     }
     if (this.queue.length === 0) this.keepsQoS0 = false
     this.backlog.noteFullness()
+  }
+
+  /** Whether a message at QoS 0 may leave the queue. While the disk fails nothing waits for it. */
+  #mayLeave({ rowState, position }: Delivery): boolean {
+    if (rowState < RowState.Writing || this.#journal!.isFailing) return true
+    this.qos0Mark ??= new QoS0Mark(this, this.#parts, 0)
+    return this.qos0Mark.allows(position, this.queue.lastPosition)
   }
 
   /** A retained message at this QoS can go out now. */
@@ -623,6 +633,7 @@ export class Session implements Subscriber, BacklogOwner, RetainedTaker, Reviewe
     if (this.undecidedPacketId !== 0) this.receiver.acknowledged(this.undecidedPacketId, 2, true)
     this.undecidedPacketId = 0
     this.connection = null
+    this.qos0Mark?.takeBack()
     this.#isResending = false
     this.#parts.timeNotes?.disconnected(this.#timeNote)
     this.#timeNote = -1

@@ -16,6 +16,7 @@ import { encodeSession, NEVER_EXPIRES, type SessionRecord } from '../journal/ses
 import { noteEveryMs, TimeNotes } from '../journal/time-notes.ts'
 import type { Router } from '../routing/router.ts'
 import type { Outlet } from './outlet.ts'
+import { type MarkedSession, QoS0Mark } from './qos0-mark.ts'
 import { type PendingOpening, Session, type SessionParts } from './session.ts'
 import { ReviewLine } from './subscription-review.ts'
 import type { PendingWill, Wills } from './wills.ts'
@@ -187,8 +188,10 @@ export class Sessions implements SessionParts {
   }
 
   /** Takes back a session from the store whose client is away since `disconnectedAtMs`; 0: since the broker stopped, or somewhat earlier. */
-  restore(number: number, { clientId, expirySeconds, disconnectedAtMs, owner, note }: SessionRecord): Session {
+  restore(number: number, record: SessionRecord): Session {
+    const { clientId, expirySeconds, disconnectedAtMs, owner, note, sentQoS0To = 0 } = record
     const session = this.#add(clientId, number)
+    if (sentQoS0To > 0) session.qos0Mark = new QoS0Mark(session, this, sentQoS0To)
     session.owner = owner ?? null
     session.note = note ?? null
     session.expirySeconds = expirySeconds
@@ -228,12 +231,20 @@ export class Sessions implements SessionParts {
     this.#store(session, 0)
   }
 
+  /** Stores a session whose client is connected, with its mark, which is told when that is safe. */
+  storeMark(session: MarkedSession, mark: QoS0Mark): void {
+    this.#store(session as Session, 0)
+    this.journal!.gate(mark)
+  }
+
   /** Stores the session; `disconnectedAtMs` is 0 while it is connected. */
-  #store({ number, clientId, expirySeconds, owner, note }: Session, disconnectedAtMs: number): void {
+  #store({ number, clientId, expirySeconds, owner, note, qos0Mark }: Session, disconnectedAtMs: number): void {
     if (number === 0) return
     const record: SessionRecord = { clientId, expirySeconds, disconnectedAtMs: Math.floor(disconnectedAtMs) }
     if (owner !== null) record.owner = owner
     if (note !== null) record.note = note
+    const sentQoS0To = qos0Mark?.position ?? 0
+    if (sentQoS0To > 0) record.sentQoS0To = sentQoS0To
     this.journal!.change(Table.Sessions, number, 0, 0, encodeSession(record))
   }
 

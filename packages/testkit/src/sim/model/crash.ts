@@ -130,9 +130,10 @@ function rollBackExpectation(model: Model, session: ModelSession, expectation: E
   if (publication.isWill && publication.seq > flushedSeq) expectation.isOptional = true
   if (qos === 0) {
     expectation.isOptional = true
-    // One that waited on disk may come twice around a crash: nobody waits for the disk at QoS 0.
+    // One that waited on the disk may come twice around a crash if it was sent while the disk failed: only then nobody waits for it.
     const mayHaveWaited = expectation.madeOn === null || expectation.mayWait || model.hasQueuedQoS0
-    if (progress === 'done' && expectation.doneSeq > flushedSeq && mayHaveWaited) expectation.mayComeAgain = true
+    const mayBeUnknown = expectation.wasSentUnsafely && expectation.doneSeq > flushedSeq
+    if (progress === 'done' && mayBeUnknown && mayHaveWaited) expectation.mayComeAgain = true
     return
   }
   if (progress === 'done' && expectation.doneSeq <= flushedSeq) return

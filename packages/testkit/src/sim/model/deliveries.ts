@@ -298,6 +298,7 @@ function note(
   for (const each of expectation.alternatives ?? [])
     if (each !== expectation && each.progress === 'pending') each.progress = 'cancelled'
   expectation.wasSent = true
+  expectation.wasSentUnsafely = model.isFailing
   expectation.sentSeq = model.seq
   expectation.sentMs = model.nowMs
   expectation.told = toldExpiry(model, connection, packet)

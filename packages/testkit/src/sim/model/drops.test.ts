@@ -100,3 +100,22 @@ test('a delayed message that has expired is the one at its QoS', () => {
   assert.equal(model.delayed.size, 0)
   assert.deepEqual(model.violations, [])
 })
+
+test('QoS 0 that may have been sent before a crash is dropped when its client is back, and explains nothing else', () => {
+  for (const [seq, isBack, isRight] of [
+    [1, true, true],
+    [9, true, false],
+    [1, false, false],
+  ] as const) {
+    const { model, session } = world()
+    model.settings = { ...model.settings, queueQoS0: true }
+    const publication = model.newPublication('t', 'm', 0, false, '', null, session, '')
+    session.add(new Expectation(publication, session, 0, false, '', seq, null, null))
+    session.crashSeqs.push(5)
+    session.connection!.isConnackSent = true
+    if (!isBack) session.connection = null
+    checkDrop(model, 'a', 't', 0, 'offline-qos0')
+    assert.equal(model.violations.length === 0, isRight)
+    if (isRight) assert.equal(session.drops.size, 0)
+  }
+})

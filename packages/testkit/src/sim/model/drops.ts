@@ -57,6 +57,8 @@ function noteDrop(model: Model, clientId: string, topic: string, qos: QoS, reaso
   for (const session of owners) {
     // With a session that is over its flows are: what was written before leaves all the same.
     if (!session.isOver && endsFlow(model, session, topic, qos, reason)) return
+    const isConnected = session.connection?.isConnackSent === true
+    if (reason === 'offline-qos0' && isConnected && isFromBefore(session, topic)) return
     countDrop(session, topic, qos)
     const isGivenUp = reason === 'packet-too-large' || reason === 'not-authorized'
     if (isGivenUp && qos === 2 && (session.crashes > 0 || session.wasBlocked)) session.givenUp.count++
@@ -64,6 +66,15 @@ function noteDrop(model: Model, clientId: string, topic: string, qos: QoS, reaso
   }
   if (reason === 'session-ended') return // the broker knows sessions that the model has let go
   if (!isRight) model.fail('drops', `a message to ${clientId} on ${topic} at QoS ${qos} is dropped: ${reason}`)
+}
+
+/** Whether a message at QoS 0 may have been sent before a crash: the broker drops those, and owes none. */
+function isFromBefore({ connection, expectations, lastCrashSeq }: ModelSession, topic: string): boolean {
+  if (connection === null) return false
+  for (const list of expectations.values())
+    for (const { publication, qos, seq } of list)
+      if (publication.topic === topic && qos === 0 && seq < lastCrashSeq) return true
+  return false
 }
 
 function countDrop({ drops }: ModelSession, topic: string, qos: QoS): void {
@@ -145,12 +156,10 @@ function mayDrop(model: Model, session: ModelSession, topic: string, qos: QoS, r
         [...session.expectations.values(), inheritance(model, session)].some((list) => list.some(isMeant))
       return isSome() || (passOn(model, topic) && isSome())
     }
-    case 'offline-qos0':
-      return (
-        qos === 0 &&
-        (session.connection?.isConnackSent !== true || session.connection.isWillOut) &&
-        !model.settings.queueQoS0
-      )
+    case 'offline-qos0': {
+      const isAway = session.connection?.isConnackSent !== true || session.connection.isWillOut
+      return qos === 0 && ((isAway && !model.settings.queueQoS0) || isFromBefore(session, topic))
+    }
     case 'not-authorized':
       model.cover('deliver.denied-later')
       return !model.rights.mayReceive(session.clientId, topic) || isUnsubscribed(session, topic)

@@ -138,6 +138,8 @@ export class Expectation {
   mayComeAgain = false
   /** Whether it was sent at least once. */
   wasSent = false
+  /** Whether it was sent last while the disk failed. */
+  wasSentUnsafely = false
   /** When it was sent last. */
   sentSeq = 0
   /** When it was sent as new with its Packet Identifier: flows go on in this order. [MQTT-4.6.0-1] */

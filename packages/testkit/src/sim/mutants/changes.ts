@@ -183,4 +183,18 @@ export const changeMutants: readonly Mutant[] = [
     'resumed.sort((a, b) => a.entry.position - b.entry.position);',
     'resumed.sort((a, b) => b.entry.position - a.entry.position);',
   ),
+  mutant(
+    'QoS 0 that has waited on disk is sent before the disk knows',
+    'broker',
+    'QoS0Mark.allows',
+    'return false;',
+    'return true;',
+  ),
+  mutant(
+    'QoS 0 that may have been sent comes back after a restart',
+    'broker',
+    'Sessions.restore',
+    'if (sentQoS0To > 0)',
+    'if (false)',
+  ),
 ]
