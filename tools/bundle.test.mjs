@@ -40,9 +40,10 @@ test('every file of the bundle loads, and has a map to sources that are there', 
   for (const name of files) {
     const text = readFileSync(join(bundleFolder, name), 'utf8')
     assert.match(text, new RegExp(`\\n//# sourceMappingURL=${name}\\.map\\n$`))
-    const { sources } = JSON.parse(readFileSync(join(bundleFolder, `${name}.map`), 'utf8'))
-    // Sources of others may be left out of their packages.
-    for (const source of sources.filter((path) => !path.includes('node_modules')))
+    const map = JSON.parse(readFileSync(join(bundleFolder, `${name}.map`), 'utf8'))
+    const sources = (map.sections ?? [{ map }]).flatMap((section) => section.map.sources)
+    // Sources of others may be left out of their packages, and a file of esbuild's own helpers has no source.
+    for (const source of sources.filter((path) => path.includes('/') && !path.includes('node_modules')))
       assert.ok(existsSync(join(bundleFolder, source)), `${name} has ${source}`)
   }
   assert.match(readFileSync(join(bundleFolder, 'THIRD-PARTY.txt'), 'utf8'), /^hono \d[\s\S]*^jose \d/m)
@@ -67,6 +68,44 @@ test('a start loads none of Node’s larger modules, and nothing of a feature th
     broker.filter((path) => /node_modules|packages\/admin\//.test(path)),
     [],
   )
+})
+
+test('a start reads few files: the packs of what it needs', () => {
+  const loadedBy = (words) => {
+    const { stdout } = spawnSync(
+      process.execPath,
+      [
+        '-e',
+        `process.on('exit', () => console.log('loaded', ...Object.keys(require.cache).map((path) => path.slice(${bundleFolder.length + 1}))))
+        require('./main.js').main(${JSON.stringify(words)})`,
+      ],
+      { cwd: bundleFolder, encoding: 'utf8' },
+    )
+    return /^loaded (.*)$/m.exec(stdout)[1].split(' ')
+  }
+  assert.deepEqual(loadedBy(['pub', '--help']), ['main.js', 'tools.js'])
+  assert.deepEqual(loadedBy(['sub', '--help']), ['main.js', 'tools.js'])
+  assert.deepEqual(loadedBy(['--version']), ['main.js', 'broker.js'])
+})
+
+test('an error thrown in a pack has the place of its source in its stack', () => {
+  const text = `const maps = ${JSON.stringify(['main.js', 'tools.js', 'broker.js'])}.map((name) => {
+      const { SourceMap } = require('node:module')
+      const lines = require('node:fs').readFileSync(name, 'utf8').split('\\n')
+      const map = new SourceMap(JSON.parse(require('node:fs').readFileSync(name + '.map', 'utf8')))
+      const at = (word) => {
+        const line = lines.findIndex((each) => each.includes(word))
+        if (line < 0) return null
+        return map.findEntry(line, lines[line].indexOf(word)).originalSource
+      }
+      return ['function commandFirst', 'async function runPub', 'async function serve('].map(at)
+    })
+    process.stdout.write(JSON.stringify(maps))`
+  assert.deepEqual(node(text), [
+    ['../dist/main.js', null, null],
+    [null, '../dist/cli/pub.js', null],
+    [null, null, '../dist/serve.js'],
+  ])
 })
 
 test('a checkout runs its bundle when it is not older than the compiled code, else the compiled code', () => {

@@ -3,9 +3,10 @@
  * compiled code. It starts in half the time that 350 modules need, and with a quarter less memory.
  *
  * `ensureBuilt` (npm start, npm test) makes it in the checkout, `pack.mjs` and `packaging/lib/application.mjs` for what is
- * published. Commands and features that a run does not use are files of their own, as dynamic imports divide them. They
- * are CommonJS, since Node's loader of ES modules costs more than the rest of `recado pub`. Names of functions stay, and a
- * map leads each line of a stack back to its source (`stack.ts`).
+ * published. Commands and features that a run does not use are files of their own, as dynamic imports divide them; what
+ * nearly every run needs is joined again (`packs.mjs`). They are CommonJS, since Node's loader of ES modules costs more
+ * than the rest of `recado pub`. Names of functions stay, and a map leads each line of a stack back to its source
+ * (`stack.ts`).
  *
  * The dashboard, which the broker serves, is in it too. Invariant: everything is in it but the modules of `outside`, which are installed beside it.
  */
@@ -13,6 +14,7 @@ import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFil
 import { basename, join } from 'node:path'
 import { dashboardFolder, ensureDashboard } from '../build-dashboard.mjs'
 import { foreignPackages, licensed } from './foreign-code.mjs'
+import { packed } from './packs.mjs'
 import { published, root } from './workspace.mjs'
 
 /** Modules that are loaded from `node_modules`: they have binaries, or are loaded by a name that only Node follows. */
@@ -57,7 +59,7 @@ async function divided(esbuild) {
     alias: { 'hash-wasm': join(root, 'node_modules', 'hash-wasm', 'dist', 'index.esm.js') },
     logLevel: 'error',
   })
-  return { files: outputFiles, inputs: metafile.inputs }
+  return { files: outputFiles, inputs: metafile.inputs, outputs: metafile.outputs }
 }
 
 /**
@@ -87,7 +89,7 @@ function asCommonJs(esbuild, { path, text }) {
     sourcesContent: false,
     sourcefile: basename(path),
   })
-  return { code: `${code}//# sourceMappingURL=${basename(path)}.map\n`, map }
+  return { name: basename(path), code, map }
 }
 
 /** Licences of what others wrote, in their words: a copy of their code has to bring them along. */
@@ -127,15 +129,15 @@ export async function ensureBundle() {
 /** Makes the bundle in `folder`. */
 export async function makeBundle(folder) {
   const esbuild = await import('esbuild')
-  const { files, inputs } = await divided(esbuild)
+  const { files, inputs, outputs } = await divided(esbuild)
   const part = `${folder}.part-${process.pid}`
   rmSync(part, { recursive: true, force: true })
   mkdirSync(part, { recursive: true })
   try {
-    for (const file of files) {
-      const { code, map } = asCommonJs(esbuild, file)
-      writeFileSync(join(part, basename(file.path)), code)
-      writeFileSync(join(part, `${basename(file.path)}.map`), map)
+    const made = files.map((file) => asCommonJs(esbuild, file))
+    for (const { name, code, map } of packed(made, outputs)) {
+      writeFileSync(join(part, name), code)
+      writeFileSync(join(part, `${name}.map`), map)
     }
     // The server of the HTTP API has it beside its own file.
     cpSync(dashboardFolder, join(part, 'dashboard'), { recursive: true })
