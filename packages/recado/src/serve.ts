@@ -39,6 +39,7 @@ import { behaveAsDaemon } from './daemon.ts'
 import { DropSums } from './drop-sums.ts'
 import { accountToBecome, takeUmask } from './environment.ts'
 import { ExitCode, exitCodeOf, openingAccess } from './exit-codes.ts'
+import { IdleMemory } from './idle-memory.ts'
 import { inheritedSockets } from './inherited-sockets.ts'
 import type { BrokerIo, Io } from './io.ts'
 import { type ListenerFiles, readListenerFiles } from './listener-files.ts'
@@ -113,6 +114,8 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
   let bridges: Bridges | null = null
   let administration: Administration | null = null
   let isStopping = false
+  // A process that others use too is theirs to collect.
+  const idleMemory = io.process === undefined ? null : new IdleMemory()
   const notifier = openNotifier(io.env ?? {}, (why) => {
     const text = `Warning: The service manager cannot be told that the broker runs (NOTIFY_SOCKET): ${why}`
     log.log('warning', 'process.notify', text)
@@ -222,6 +225,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     if (account !== null) drop(account, filesOfTheRun(config))
     sayStarted(config, [...access.warnings, ...files.warnings, ...overlooked], log, loaded, handles, store.takenOver)
     bridges.start()
+    idleMemory?.start()
     if (store.why !== null) sayNotKept(store.why, config, log, io)
     if (config.file === null && config.asMosquitto === null) io.stdout.write(banner(config, handles))
     io.detach?.()
@@ -248,6 +252,7 @@ export async function serve(commandLine: CommandLine, io: BrokerIo): Promise<num
     sys?.stop()
     signals.dispose()
     notifier.close()
+    idleMemory?.stop()
     restore?.()
     drops.flush()
     opener?.tellRest()
