@@ -48,6 +48,7 @@ const places = {
   'recado.service': ['usr/lib/systemd/system/recado.service', 0o644],
   'recado.socket': ['usr/lib/systemd/system/recado.socket', 0o644],
   'lintian-overrides': ['usr/share/lintian/overrides/recado', 0o644],
+  'certbot-hook': ['usr/lib/recado/certbot-hook', 0o755],
   'README.Debian': ['usr/share/doc/recado/README.Debian', 0o644],
   control: ['DEBIAN/control', 0o644],
   conffiles: ['DEBIAN/conffiles', 0o644],
@@ -146,7 +147,7 @@ function filesIn(folder) {
 }
 
 const executables =
-  /^(?:usr\/lib\/recado\/(?:node|node_modules\/recado\/bin\/recado\.js)|DEBIAN\/(?:post|pre)(?:inst|rm))$/
+  /^(?:usr\/lib\/recado\/(?:node|certbot-hook|node_modules\/recado\/bin\/recado\.js)|DEBIAN\/(?:post|pre)(?:inst|rm))$/
 
 /** Folders are 0755 and files 0644 or 0755, whatever the umask of the builder and the modes in npm's tarballs. */
 function setModes(folder) {
