@@ -26,9 +26,9 @@ import { BatchSize, DiskRoom } from './lmdb-room.ts'
 export const SCHEMA_VERSION = 1
 /**
  * Reserved address space in bytes, not disk space: the file grows as needed, and LMDB enlarges the map when even this
- * is not enough.
+ * is not enough. More than 16 GiB cannot be mapped under qemu-user, in which packages for other machines are tried.
  */
-const MAP_BYTES = 64 * 2 ** 30
+const MAP_BYTES = 16 * 2 ** 30
 /** Under durability `os`: greatest age in milliseconds of changes that are not on the disk. */
 const OS_SYNC_MS = 1_000
 /** Free space in bytes below which a disk counts as full. */
@@ -49,7 +49,7 @@ export interface LmdbOptions {
   path: string
   /** Event that a finished batch survives. `fsync` (default): a power cut. `os`: only the end of the process. */
   durability?: 'fsync' | 'os'
-  /** Address space in bytes that is reserved for the file. Default 64 GiB. It does not limit the file's size. */
+  /** Address space in bytes that is reserved for the file. Default 16 GiB. It does not limit the file's size. */
   mapSizeBytes?: number
   /**
    * Called when the data file was damaged: it is now at `path`, and the store starts empty. Default: a line on stderr.
