@@ -164,6 +164,7 @@ begin "stop"
 stop
 
 begin "remove: configuration and data stay"
+mkdir -p /var/backups/recado/configuration
 dpkg -r recado
 [ ! -e /usr/bin/recado ]
 [ ! -L /usr/bin/mosquitto_pub ]
@@ -172,7 +173,7 @@ dpkg -r recado
 
 begin "purge: nothing stays"
 dpkg -P recado
-for path in /etc/recado /var/lib/recado /var/log/recado /etc/logrotate.d/recado /usr/lib/recado \
+for path in /etc/recado /var/lib/recado /var/log/recado /var/backups/recado /etc/logrotate.d/recado /usr/lib/recado \
 	/etc/systemd/system/multi-user.target.wants/recado.service /etc/alternatives/mosquitto_pub; do
 	[ ! -e "$path" ] && [ ! -L "$path" ] || { echo "$path is still there"; false; }
 done

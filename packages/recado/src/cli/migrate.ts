@@ -143,10 +143,11 @@ function show({ files, database, changes, differences, obstacles }: Plan, parsed
   )
 }
 
-const noServices: Services = { disable() {}, enable() {} }
+const noServices: Services = { isUsed: false, disable() {}, enable() {} }
 
 /** Services of systemd. */
 const systemd: Services = {
+  isUsed: true,
   disable(name) {
     systemctl(name, ['disable', '--now', name], true)
   },

@@ -33,6 +33,8 @@ import type { Plan } from './plan.ts'
 
 /** Service manager, as far as it is needed. */
 export interface Services {
+  /** Whether it stops and starts anything: with --no-services the operator does. */
+  readonly isUsed: boolean
   /** Stops a service and keeps it from starting with the system. @throws ToolError */
   disable(name: string): void
   /** Starts a service, now and with the system. @throws ToolError */
@@ -61,10 +63,10 @@ export async function carryOut(
   if (existsSync(recordIn(backup))) {
     throw new ToolError(`${recordIn(backup)}: a migration was carried out already. Go back first (--undo)`)
   }
-  mkdirSync(backup, { recursive: true, mode: 0o700 })
   services.disable('recado')
   services.disable('mosquitto')
-  tell('mosquitto is stopped')
+  mkdirSync(backup, { recursive: true, mode: 0o700 })
+  if (services.isUsed) tell('mosquitto is stopped')
   try {
     setAside(to, join(backup, 'configuration'))
     setAside(data, join(backup, 'data'))
@@ -83,7 +85,7 @@ export async function carryOut(
     })
     await checkStart(config)
     services.enable('recado')
-    tell('recado runs')
+    tell(services.isUsed ? 'recado runs' : 'No service was touched: start recado')
   } catch (error) {
     tell(`It failed (${(error as Error).message}): everything is taken back`)
     takeBack(plan.options.to, plan.options.data, backup, services)
@@ -101,7 +103,7 @@ export async function undo(
   if (!existsSync(recordIn(backup))) throw new ToolError(`${recordIn(backup)} is not there: nothing was migrated`)
   const { to, data, database } = JSON.parse(readFileSync(recordIn(backup), 'utf8')) as Record
   services.disable('recado')
-  tell('recado is stopped')
+  if (services.isUsed) tell('recado is stopped')
   if (database !== null) {
     const kept = `${database}.before-${Date.now()}`
     const next = `${database}.from-recado`
@@ -119,7 +121,8 @@ export async function undo(
   setAside(to, join(last, 'configuration'))
   setAside(data, join(last, 'data'))
   takeBack(to, data, backup, services)
-  tell(`mosquitto runs again; what recado had is in ${last}`)
+  tell(`What recado had is in ${last}`)
+  tell(services.isUsed ? 'mosquitto runs again' : 'No service was touched: start mosquitto')
 }
 
 async function writeDatabase(data: string, path: string): Promise<string> {
