@@ -39,4 +39,49 @@ for command in "recado" "/usr/sbin/mosquitto"; do
 	wait $broker
 	echo "- $command: stopped by TERM with exit code 0"
 done
+
+# Waits until the broker with process number $1 is healthy.
+healthy() {
+	tries=0
+	until inside /healthcheck.sh 2>/dev/null; do
+		tries=$((tries + 1))
+		[ $tries -lt 100 ] && kill -0 "$1"
+		sleep 0.2
+	done
+}
+
+# Another user by PUID and PGID, as images for home servers have it: the volumes become that user's.
+env -i PATH=/usr/sbin:/usr/bin PUID=1000 PGID=1001 \
+	chroot "$image" /docker-entrypoint.sh recado -c /mosquitto/config/mosquitto.conf &
+broker=$!
+healthy $broker
+[ "$(stat -c %u:%g "/proc/$broker")" = 1000:1001 ]
+[ "$(stat -c %u:%g "$image/mosquitto/data/recado.mdb")" = 1000:1001 ]
+[ "$(inside mosquitto_sub -h 127.0.0.1 -u ada -P secret -t a -C 1)" = "from /usr/sbin/mosquitto" ]
+kill -TERM $broker
+wait $broker
+echo "- PUID=1000 PGID=1001: runs as that user, with the data of before"
+
+# Never root, as with "user: 1883:1883": nothing is given to anybody, and the folders are 1883's already.
+chown -R 1883:1883 "$image/mosquitto/data" "$image/mosquitto/log" "$image/mosquitto/config"
+env -i PATH=/usr/sbin:/usr/bin PUID=1883 PGID=1883 \
+	chroot --userspec=1883:1883 "$image" /docker-entrypoint.sh recado -c /mosquitto/config/mosquitto.conf &
+broker=$!
+healthy $broker
+[ "$(stat -c %u:%g "/proc/$broker")" = 1883:1883 ]
+kill -TERM $broker
+wait $broker
+echo "- user 1883:1883: never is root"
+
+# A configuration that is mounted read-only and belongs to root.
+chown -R root:root "$image/mosquitto/config"
+chmod 644 "$image/mosquitto/config/mosquitto.conf" "$image/mosquitto/config/passwords"
+mount -o remount,ro "$image/mosquitto/config"
+env -i PATH=/usr/sbin:/usr/bin PUID=1883 PGID=1883 \
+	chroot "$image" /docker-entrypoint.sh recado -c /mosquitto/config/mosquitto.conf &
+broker=$!
+healthy $broker
+kill -TERM $broker
+wait $broker
+echo "- a configuration that is mounted read-only"
 echo "the image works"
