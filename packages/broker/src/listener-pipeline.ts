@@ -10,16 +10,20 @@
  * nothing here.
  */
 import type { Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import { MqttError, OptionError, packetEnd } from '@recado/protocol'
 import type { ListenerProtocol, ProtocolConnection } from './adapters/http-protocol.ts'
 import { type ProxyOptions, readProxyHeader } from './adapters/proxy-header.ts'
+import type { HandleInternals } from './adapters/socket-handle-transport.ts'
 import {
   type Accept,
+  handlesFor,
   SocketListener,
   type SocketListenerOptions,
   type TransportKind,
 } from './adapters/socket-listener.ts'
 import { formatAddress, type KnownOfSocket, SocketTransport } from './adapters/socket-transport.ts'
+import { TlsHandleTransport } from './adapters/socket-tls-transport.ts'
 import type { TlsOptions } from './adapters/tls-options.ts'
 import { TlsServer } from './adapters/tls-server.ts'
 import { Forwarded, type ForwardedOptions } from './adapters/websocket-forwarded.ts'
@@ -106,6 +110,7 @@ export class ListenerPipeline {
   /** @throws MqttError ERR_MQTT_LISTEN, TlsError */
   static async open(options: PipelineOptions, ports: PipelinePorts): Promise<ListenerPipeline> {
     const handshakes = new Handshakes(options, ports)
+    if (options.tls !== undefined) handshakes.internals = await handlesFor(options, options.name ?? 'a port with TLS')
     const listener = await SocketListener.open(
       options,
       handshakes.takeTransport,
@@ -158,6 +163,8 @@ export function forwardedFrom(options: ForwardedOptions): Forwarded {
 /** Handshakes of a listener, and the layers that they go through. */
 class Handshakes {
   name: string
+  /** Internals of Node for TLS straight on its handle; null: by its streams. */
+  internals: HandleInternals | null = null
   readonly #ports: PipelinePorts
   readonly #proxy: ProxyOptions | null
   readonly #tls: TlsServer | null
@@ -268,13 +275,26 @@ class Handshakes {
       this.#serve(socket, handshake, peer, this.#protocol)
       return
     }
-    const transport = this.#transportOf(socket, handshake, peer)
+    const transport = this.#transportOf(socket, handshake, peer, true)
     const handler = this.#webSocket === null ? this.#enter(transport, handshake) : this.#upgrade(transport, handshake)
     if (handler === null) socket.destroy()
     else transport.start(handler)
   }
 
-  #transportOf(socket: Socket, handshake: Handshake, peer: Peer | null): SocketTransport {
+  #transportOf(
+    socket: Socket,
+    handshake: Handshake,
+    peer: Peer | null,
+    isFresh: boolean,
+  ): SocketTransport | TlsHandleTransport {
+    if (this.#tls !== null && this.internals !== null && isFresh && TlsHandleTransport.canUse(socket as TLSSocket)) {
+      return new TlsHandleTransport(socket as TLSSocket, this.internals, {
+        listener: this.name,
+        remoteAddress: handshake.remoteAddress,
+        peer,
+        unitEnd: this.#webSocket === null ? packetEnd : serverFrameEnd,
+      })
+    }
     const known: KnownOfSocket = { remoteAddress: handshake.remoteAddress, peer }
     if (this.#tls !== null) known.unitEnd = this.#webSocket === null ? packetEnd : serverFrameEnd
     return new SocketTransport(socket, this.name, known)
@@ -310,7 +330,8 @@ class Handshakes {
     this.#watch(handshake, 0)
     // The timeout was that of the protocol.
     socket.setTimeout(0)
-    const transport = this.#transportOf(socket, handshake, peer)
+    // Node's HTTP server has used its streams.
+    const transport = this.#transportOf(socket, handshake, peer, false)
     const handler = this.#upgrade(transport, handshake)
     transport.start(handler)
     handler.onData(requestBytes(request))

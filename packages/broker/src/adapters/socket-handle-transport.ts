@@ -38,13 +38,19 @@ export interface StreamHandle {
   setKeepAlive?(isOn: boolean, delaySeconds: number): number
   getpeername?(out: { address?: string; port?: number }): number
   /** Property that we add to the handle. */
-  transport: HandleTransport
+  transport: HandleUser
+}
+
+/** Transport that works on a handle. */
+export interface HandleUser {
+  handleRead(): Uint8Array | undefined
+  handleWritten(status: number): void
 }
 
 /** `WriteWrap` of Node. One that completed at once was not touched and serves the next write. */
 export interface WriteRequest {
   oncomplete: (this: WriteRequest, status: number) => void
-  transport: HandleTransport | null
+  transport: HandleUser | null
   /** Bytes that the kernel has yet to take, kept referenced. */
   held: Uint8Array | readonly Uint8Array[] | null
 }
@@ -107,10 +113,15 @@ export class HandleInternals {
   }
 
   /** Hands the request out for a write that goes on. */
-  takeRequest(transport: HandleTransport, held: Uint8Array | readonly Uint8Array[]): void {
+  takeRequest(transport: HandleUser, held: Uint8Array | readonly Uint8Array[] | null): void {
     this.request.transport = transport
     this.request.held = held
     this.request = this.#newRequest()
+  }
+
+  errorOf(errno: number, syscall: string): NodeJS.ErrnoException {
+    const code = getSystemErrorName(errno)
+    return Object.assign(new Error(`${syscall} ${code}`), { errno, code, syscall })
   }
 
   newShutdown(transport: HandleTransport): ShutdownRequest {
@@ -122,7 +133,7 @@ export class HandleInternals {
   }
 }
 
-export class HandleTransport implements Transport {
+export class HandleTransport implements Transport, HandleUser {
   readonly remoteAddress: string
   readonly listener: string
   readonly peer: null = null
@@ -296,8 +307,7 @@ export class HandleTransport implements Transport {
 
   #fail(errno: number, syscall: string): void {
     if (this.#handle === null) return
-    const code = getSystemErrorName(errno)
-    this.#error = Object.assign(new Error(`${syscall} ${code}`), { errno, code, syscall })
+    this.#error = this.#internals.errorOf(errno, syscall)
     this.#close()
   }
 

@@ -253,7 +253,7 @@ function listenAs(mode: number, server: Server, options: ListenOptions, listenin
 }
 
 /** Internals for transports on handles; null for `net.Socket`. */
-async function handlesFor(options: SocketListenerOptions, wanted: string): Promise<HandleInternals | null> {
+export async function handlesFor(options: SocketListenerOptions, wanted: string): Promise<HandleInternals | null> {
   const choice = options.transport ?? process.env['RECADO_TRANSPORT'] ?? 'auto'
   if (choice === 'socket') return null
   if (choice !== 'auto' && choice !== 'handle') {

@@ -7,10 +7,10 @@ const authority = new TestAuthority('test authority')
 const server = authority.issue('localhost', { altNames: ['localhost', '127.0.0.1'] })
 
 const listen =
-  (version: 'TLSv1.2' | 'TLSv1.3'): ListenForTest =>
+  (version: 'TLSv1.2' | 'TLSv1.3', transport: 'handle' | 'socket' = 'handle'): ListenForTest =>
   async (accept) => {
     const pipeline = await openPipeline(
-      { port: 0, tls: { cert: server.cert, key: server.key, minVersion: version, maxVersion: version } },
+      { port: 0, transport, tls: { cert: server.cert, key: server.key, minVersion: version, maxVersion: version } },
       accept,
     )
     return {
@@ -27,3 +27,4 @@ const listen =
 
 transportSuite('TLS 1.3 on TCP', listen('TLSv1.3'), { connections: 300, isTls: true })
 transportSuite('TLS 1.2 on TCP', listen('TLSv1.2'), { connections: 100, isTls: true })
+transportSuite('TLS by the streams of Node', listen('TLSv1.3', 'socket'), { connections: 50, isTls: true })
