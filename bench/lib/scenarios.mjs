@@ -33,6 +33,8 @@ export const scenarios = {
   'pairs-q0-16k': rate(`--scenario pairs --pubs 50 --subs 50 --size 16384 --window 16 ${PIPELINED}`, {
     goal: { rate: 1 },
   }),
+  // Large payloads, each to one subscriber.
+  'pairs-q0-64k': rate('--scenario pairs --pubs 10 --subs 10 --size 65536 --window 4'),
   'fanin-q0': rate(`--scenario fanin --pubs 50 --subs 1 --window 64 ${PIPELINED}`, { goal: { cpu: 1 / 3 } }),
   'fanin-q1': rate(`--scenario fanin --pubs 50 --subs 1 --qos 1 --window 64 --inflight 32 ${PIPELINED}`),
   'fanout-q0': rate(`--scenario fanout --pubs 1 --subs 500 --window 32 ${PIPELINED}`, { goal: { cpu: 1 / 5 } }),
@@ -110,6 +112,7 @@ export const sets = {
     ...['fanout-1-1K-1-1K', 'p2p-1K-1K-1K-1K', 'sharedsub-1K-5-1K-1K'],
   ],
   short: ['pairs-q0', 'pairs-q1', 'fanin-q0', 'fanout-q0', 'pairs-q0-w1', 'sparse-q0', 'rate5k-q0', 'conn-10k'],
+  large: ['pairs-q0-16k', 'pairs-q0-64k'],
   ombs: ['conn-10K-100', 'fanout-1-1K-1-1K', 'p2p-1K-1K-1K-1K', 'sharedsub-1K-5-1K-1K'],
   all: Object.keys(scenarios).filter((name) => !scenarios[name].alias),
 }

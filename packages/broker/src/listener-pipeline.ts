@@ -22,8 +22,8 @@ import {
   type SocketListenerOptions,
   type TransportKind,
 } from './adapters/socket-listener.ts'
-import { formatAddress, type KnownOfSocket, SocketTransport } from './adapters/socket-transport.ts'
 import { TlsHandleTransport } from './adapters/socket-tls-transport.ts'
+import { formatAddress, type KnownOfSocket, SocketTransport } from './adapters/socket-transport.ts'
 import type { TlsOptions } from './adapters/tls-options.ts'
 import { TlsServer } from './adapters/tls-server.ts'
 import { Forwarded, type ForwardedOptions } from './adapters/websocket-forwarded.ts'

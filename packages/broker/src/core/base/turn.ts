@@ -16,6 +16,9 @@
  * waits for more than a few turns. One with few bytes does not wait in line (`ReadGate`): that is work ahead of the
  * allowance, at most as much again.
  *
+ * New connections have a line of their own: a session that is resumed costs as much as hundreds of packets, and when
+ * thousands come back at once, only `NEWCOMERS_MAX` of them begin in an iteration (`admit`).
+ *
  * An error in one of the called objects ends that one only (`Faulty`).
  *
  * Invariants: a connection with unsent bytes that is not blocked is in `#speakers`; a turn that has begun ends.
@@ -35,6 +38,8 @@ export const TURN_WORK = 8_000
  * them.
  */
 const SHARE_MAX = 2_000
+/** Connections that may begin to be read in an iteration. */
+export const NEWCOMERS_MAX = 16
 /** Places for connections with packets to send that are kept from turn to turn. */
 const SPEAKERS_KEPT = 1_024
 /** Work of one connection in a turn, however long the line is. */
@@ -56,6 +61,10 @@ export class Turn {
   #spare: (Speaker | null)[] = []
   /** Connections in line, in the order in which they continue. */
   #latecomers: Latecomer[] = []
+  /** New connections in line, in the order in which they came. */
+  #newcomers: Latecomer[] = []
+  /** New connections that may still begin in this iteration. */
+  #admissions = NEWCOMERS_MAX
   #isResumeDue = false
   #open = false
   /** Chunks of this turn. */
@@ -92,6 +101,8 @@ export class Turn {
       }
       // Only here has an iteration ended: several turns of one chunk each may have been in it.
       this.workLeft = TURN_WORK
+      // Who stands in line comes before who comes now.
+      this.#admissions = this.#newcomers.length === 0 ? NEWCOMERS_MAX : 0
     }
     this.#resume = () => this.#goOn()
   }
@@ -138,6 +149,17 @@ export class Turn {
     this.#latecomers.push(latecomer)
   }
 
+  /** Returns whether a new connection may begin now. Otherwise it stands in line, and goes on in one of the next turns. */
+  admit(newcomer: Latecomer): boolean {
+    if (this.#admissions > 0) {
+      this.#admissions--
+      return true
+    }
+    this.begin()
+    this.#newcomers.push(newcomer)
+    return false
+  }
+
   /** Lets those in line go on, as far as the work of this iteration goes: at least half of it is theirs. */
   #goOn(): void {
     this.#isResumeDue = false
@@ -148,19 +170,25 @@ export class Turn {
       this.number++
       this.nowMs = this.#clock.nowMs()
     }
+    this.#admissions = NEWCOMERS_MAX
+    if (this.#newcomers.length > 0) {
+      for (const newcomer of this.#newcomers.splice(0, NEWCOMERS_MAX)) this.#letGoOn(newcomer)
+    }
     const line = this.#latecomers
     this.#latecomers = []
     this.workLeft = Math.max(this.workLeft, TURN_WORK / 2)
     let i = 0
-    for (; i < line.length && this.workLeft > 0; i++) {
-      try {
-        line[i]!.goOnInNextTurn()
-      } catch (error) {
-        line[i]!.fault('go on', error)
-      }
-    }
+    for (; i < line.length && this.workLeft > 0; i++) this.#letGoOn(line[i]!)
     if (i < line.length) this.#latecomers = line.slice(i).concat(this.#latecomers)
     if (isTurn) this.#end()
+  }
+
+  #letGoOn(latecomer: Latecomer): void {
+    try {
+      latecomer.goOnInNextTurn()
+    } catch (error) {
+      latecomer.fault('go on', error)
+    }
   }
 
   end(): void {
@@ -199,7 +227,7 @@ export class Turn {
   measureLine(): void {
     const waiting = this.#latecomers.length
     this.share = waiting === 0 ? SHARE_MAX : Math.min(SHARE_MAX, Math.max(SHARE_MIN, Math.floor(TURN_WORK / waiting)))
-    if (waiting === 0 || this.#isResumeDue) return
+    if ((waiting === 0 && this.#newcomers.length === 0) || this.#isResumeDue) return
     this.#isResumeDue = true
     // Only now: a callback that is deferred while sockets are being read still belongs to this turn.
     this.#clock.defer(this.#resume)

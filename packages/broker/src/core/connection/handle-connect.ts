@@ -424,7 +424,13 @@ function activate(connection: Connection, request: ConnectRequest, decision: Con
     return
   }
   connection.readGate.pause()
-  parts.journal!.gate(new PendingCallback(() => connection.decided(letIn)))
+  const goOn = (): void => connection.decided(letIn)
+  // Of a batch with many sessions, a few in an iteration.
+  const newcomer = { goOnInNextTurn: goOn, fault: (where: string, error: unknown) => connection.fault(where, error) }
+  const onSafe = (): void => {
+    if (context.turn.admit(newcomer)) goOn()
+  }
+  parts.journal!.gate(new PendingCallback(onSafe))
 }
 
 /** Will of a CONNECT; null: none, or one that may not be published and so is not kept either. */

@@ -1,8 +1,18 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { encode, Pingreq, Pingresp, ReasonCode, Suback, Subscribe, Unsuback, Unsubscribe } from '@recado/protocol'
+import {
+  Connack,
+  encode,
+  Pingreq,
+  Pingresp,
+  ReasonCode,
+  Suback,
+  Subscribe,
+  Unsuback,
+  Unsubscribe,
+} from '@recado/protocol'
 import { decideLater, subscriptionTo, type TestClient, World } from '../../testing/mod.ts'
-import { TURN_WORK } from '../base/turn.ts'
+import { NEWCOMERS_MAX, TURN_WORK } from '../base/turn.ts'
 
 describe('its share of a turn', () => {
   test('a connection that has sent a great many packets goes on in the next turn, others come first', () => {
@@ -40,6 +50,57 @@ describe('its share of a turn', () => {
       a.takePayloads(),
       Array.from({ length: 9_000 }, (_, i) => `${i}`),
     )
+  })
+})
+
+describe('a great many new connections at once', () => {
+  /** Opens so many connections that send CONNECT in one iteration; returns the numbers that were let in, by iteration. */
+  function storm(world: World, count: number, meanwhile: (iteration: number) => void): number[] {
+    const comers = Array.from({ length: count }, (_, i) => world.client(`c${i}`).open())
+    const perIteration: number[] = []
+    let before = world.metric('clients')
+    const target = before + count
+    const watch = (): void => {
+      const now = world.metric('clients')
+      perIteration.push(now - before)
+      before = now
+      meanwhile(perIteration.length)
+      if (now < target && perIteration.length < 10 * count) world.clock.defer(watch)
+    }
+    world.together(() => {
+      world.clock.defer(watch)
+      for (const comer of comers) comer.connect()
+    })
+    for (const comer of comers) assert.equal(comer.take(Connack).reasonCode, 0)
+    return perIteration
+  }
+
+  test('are let in a few in an iteration, all of them, and what others publish goes between', () => {
+    const world = new World()
+    const [a, b] = ['a', 'b'].map((name) => world.client(name)) as [TestClient, TestClient]
+    a.connected()
+    b.connected()
+    a.subscribe('t')
+    const delivered: number[] = []
+    const perIteration = storm(world, 200, (iteration) => {
+      b.transport.receive(encode(b.makePublish({ topic: 't', payload: `${iteration}` }), 5))
+      delivered.push(a.received.length)
+    })
+    assert.ok(Math.max(...perIteration) <= 2 * NEWCOMERS_MAX, `${Math.max(...perIteration)} in an iteration`)
+    assert.ok(perIteration.length >= 200 / (2 * NEWCOMERS_MAX))
+    assert.ok(delivered.at(-1)! >= perIteration.length - 3, `${delivered.at(-1)} in ${perIteration.length} iterations`)
+  })
+
+  test('one that goes away while it waits takes no place', () => {
+    const world = new World()
+    world.together(() => {
+      const comers = Array.from({ length: 60 }, (_, i) => world.client(`c${i}`).open())
+      for (const comer of comers) comer.connect()
+      for (const comer of comers.slice(20, 50)) comer.drop()
+    })
+    world.run()
+    assert.equal(world.metric('clients'), 30)
+    assert.equal(world.metric('coreFaults'), 0)
   })
 })
 

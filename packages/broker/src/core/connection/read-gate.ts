@@ -58,6 +58,8 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
   /** Work that is left for it in the turn `#lastTurn`. */
   #workLeft = 0
   #lastTurn = 0
+  /** Whether none of its packets has been handled yet. */
+  #isNew = true
   /** The rest of a packet that is the work of many; before all else when it goes on. */
   #rest: (() => void) | null = null
   /** Number of acknowledgements without a message, less the number of those with one. */
@@ -96,6 +98,10 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
    */
   begin(packetsReceived: number, bytes: number): boolean {
     const { turn } = this.#context
+    if (this.#isNew && !turn.admit(this)) {
+      this.#stop(Stop.Turn)
+      return false
+    }
     if (this.#lastTurn !== turn.number) {
       this.#lastTurn = turn.number
       this.#workLeft = turn.share
@@ -144,6 +150,7 @@ export class ReadGate implements Throttled, Latecomer, AcknowledgementCount {
   end(packetsReceived: number): void {
     const done = this.#share - (this.#lastPacket - packetsReceived)
     this.#workLeft -= done
+    if (done > 0) this.#isNew = false
     this.#context.turn.workLeft -= done
   }
 
