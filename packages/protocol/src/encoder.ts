@@ -48,6 +48,8 @@ import {
 export { ByteWriter } from './byte-writer.ts'
 
 const REMAINING_LENGTH_MAX = 268_435_455
+const HASH = 0x23
+const PLUS = 0x2b
 /** Largest scratch buffer in bytes that is kept after use. */
 const SCRATCH_BYTES_MAX = 65_536
 
@@ -147,6 +149,27 @@ export function writeAck(writer: ByteWriter, packetType: 4 | 5 | 6 | 7, packetId
  * @throws {MqttError} ERR_MQTT_ENCODE over 65,535 bytes, with a wildcard, U+0000 or a lone surrogate
  */
 export function encodeTopicField(topic: string): Uint8Array {
+  return plainTopicField(topic) ?? otherTopicField(topic)
+}
+
+/** Longest Topic Name that is encoded in one loop. */
+const PLAIN_TOPIC_LENGTH = 128
+
+/** Encodes a Topic Name of ASCII in one loop; null for a long one, and one that is to be looked at closely. */
+function plainTopicField(topic: string): Uint8Array | null {
+  const { length } = topic
+  if (length > PLAIN_TOPIC_LENGTH) return null
+  const field = new Uint8Array(length + 2)
+  field[1] = length
+  for (let i = 0; i < length; i++) {
+    const code = topic.charCodeAt(i)
+    if (code === 0 || code > 0x7f || code === PLUS || code === HASH) return null
+    field[i + 2] = code
+  }
+  return field
+}
+
+function otherTopicField(topic: string): Uint8Array {
   const length = utf8Length(topic)
   if (length < 0)
     throw cannotEncode('the Topic Name has U+0000 or a lone surrogate, which a string of MQTT must not have')

@@ -32,6 +32,8 @@ const SCRATCH_KEPT = 256
  */
 export class FilterTree<V> {
   readonly #exact: Map<string, V> = new Map()
+  /** Whether a value of `#exact` may be `undefined`, so that a look-up alone does not say whether the filter is there. */
+  #holdsUndefined = false
   readonly #wildcards: LevelTrie<V> = new LevelTrie<V>()
   // Scratch of `match`: nodes to look at, each with the index in the name where its levels begin
   readonly #waiting: (LevelNode<V> | null)[] = []
@@ -49,6 +51,7 @@ export class FilterTree<V> {
 
   /** Adds the filter, or replaces its value. */
   set(filter: string, value: V): void {
+    if (value === undefined) this.#holdsUndefined = true
     if (hasWildcard(filter)) this.#wildcards.insert(filter).value = value
     else this.#exact.set(filter, value)
   }
@@ -69,7 +72,7 @@ export class FilterTree<V> {
    */
   match(topic: string, out: V[]): void {
     const exact = this.#exact.get(topic)
-    if (exact !== undefined || this.#exact.has(topic)) out.push(exact as V)
+    if (exact !== undefined || (this.#holdsUndefined && this.#exact.has(topic))) out.push(exact as V)
     if (this.#wildcards.size === 0) return
 
     const topicEnd = topic.length

@@ -118,6 +118,8 @@ export class Message implements ApplicationMessage {
   hasDisallowedCodePoint = false
   /** True: the publisher has been told, or will be, that the message is taken, so no limit that all share is a reason to drop it any more. */
   isTaken = false
+  /** True: the topic is a Topic Name, as the decoder has found. */
+  isTopicChecked = false
   /** True: `Context.watch` follows it. */
   isWatched = false
   /** Deliveries that keep it in memory (`Holdings`). */
@@ -188,6 +190,7 @@ export class Message implements ApplicationMessage {
       rawProperties,
     )
     if (publish.holder !== null) message.#holder = publish.holder
+    message.isTopicChecked = topic === publish.topic
     return message
   }
 

@@ -60,7 +60,7 @@ export class Intake {
    */
   accept(message: Message, taking: number = Taking.Untold): Acceptance {
     const router = this.#router
-    const route = router.find(message.topic)
+    const route = router.find(message.topic, message.isTopicChecked)
     if (route === null) return this.#refuse(message, ReasonCode.TopicNameInvalid, 'topic-over-limit')
     const mayRefuse = taking === Taking.Told
     if (mayRefuse) {

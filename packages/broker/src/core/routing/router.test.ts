@@ -43,29 +43,31 @@ describe('matching', () => {
     })
   }
 
-  test('a remembered route follows every change of subscriptions', () => {
-    const { world, a } = one()
-    const b = world.client('b')
-    b.connected()
-    const publish = (): [number, number] => {
-      world.publish({ topic: 'x/y' })
-      return [a.takePayloads().length, b.takePayloads().length]
-    }
-    assert.deepEqual(publish(), [0, 0])
-    a.subscribe('x/y')
-    assert.deepEqual(publish(), [1, 0])
-    b.subscribe('x/+')
-    assert.deepEqual(publish(), [1, 1])
-    a.subscribe('#')
-    assert.deepEqual(publish(), [1, 1])
-    a.unsubscribe('x/y')
-    assert.deepEqual(publish(), [1, 1])
-    a.unsubscribe('#')
-    assert.deepEqual(publish(), [0, 1])
-    b.drop()
-    a.subscribe('x/y')
-    assert.deepEqual(publish(), [1, 0])
-  })
+  for (const routeCacheMax of [65_536, 0, 3])
+    test(`a route follows every change of subscriptions, routeCacheMax ${routeCacheMax}`, () => {
+      const { world, a } = one({ limits: { routeCacheMax } })
+      for (const topic of ['1', '2', '3', '4']) world.publish({ topic })
+      const b = world.client('b')
+      b.connected()
+      const publish = (): [number, number] => {
+        world.publish({ topic: 'x/y' })
+        return [a.takePayloads().length, b.takePayloads().length]
+      }
+      assert.deepEqual(publish(), [0, 0])
+      a.subscribe('x/y')
+      assert.deepEqual(publish(), [1, 0])
+      b.subscribe('x/+')
+      assert.deepEqual(publish(), [1, 1])
+      a.subscribe('#')
+      assert.deepEqual(publish(), [1, 1])
+      a.unsubscribe('x/y')
+      assert.deepEqual(publish(), [1, 1])
+      a.unsubscribe('#')
+      assert.deepEqual(publish(), [0, 1])
+      b.drop()
+      a.subscribe('x/y')
+      assert.deepEqual(publish(), [1, 0])
+    })
 
   for (const routeCacheMax of [0, 1, 3]) {
     test(`routeCacheMax ${routeCacheMax} changes nothing but time`, () => {
@@ -279,6 +281,41 @@ describe('subscription bombs', () => {
     assert.ok(router.routeBytes <= 20_000)
     for (let i = 0; i < 50; i++) world.client(`s${i}`).connected()
     assert.equal(router.routeBytes, 0, 'the subscriptions have changed')
+  })
+
+  test('topics that come once are not remembered beyond a number, and each reaches its subscribers', () => {
+    const { world, a } = one()
+    a.subscribe('t/+')
+    const { router } = world.core
+    const publishFrom = (first: number, count: number): number => {
+      for (let i = first; i < first + count; i++) world.publish({ topic: `t/${i}` })
+      return router.routeBytes
+    }
+    const full = publishFrom(0, 4_096)
+    assert.equal(publishFrom(10_000, 5_000), full)
+    assert.equal(a.takePayloads().length, 9_096)
+    // What comes again is remembered.
+    assert.ok(publishFrom(14_900, 100) > full)
+    assert.equal(a.takePayloads().length, 100)
+  })
+
+  test('a client that is gone gets nothing by a topic that is not remembered, and its place is taken', () => {
+    const { world, a } = one({ limits: { routeCacheMax: 0 } })
+    const b = world.client('b')
+    for (const client of [a, b]) {
+      if (client === b) b.connected()
+      client.subscribe('t/+')
+    }
+    world.publish({ topic: 't/1' })
+    b.drop()
+    world.publish({ topic: 't/2' })
+    const c = world.client('c')
+    c.connected()
+    c.subscribe('t/+', { identifier: 7 })
+    world.publish({ topic: 't/3' })
+    assert.equal(a.takePayloads().length, 3)
+    assert.deepEqual(c.takePublish().properties, { subscriptionIdentifiers: [7] })
+    c.hasNothing()
   })
 
   test('a change of rights forgets all routes, and what they took', () => {

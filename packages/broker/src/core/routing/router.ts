@@ -1,8 +1,8 @@
 /**
  * The router: all subscriptions of all subscribers, and the way from a Topic Name to those that match.
  *
- * A topic is matched against the filters once; the result, a `Route`, is remembered per topic until a subscription
- * changes, or rights to receive change (`Authorizer.mayReceive`): a message costs no question. `Intake` finds the route
+ * A topic that comes again is matched against the filters once; the result, a `Route`, is remembered per topic until a
+ * subscription changes, or rights to receive change (`Authorizer.mayReceive`): a message costs no question. `Intake` finds the route
  * of a message, asks it, and has the message delivered.
  *
  * Invariant: while a subscription is in the tree, every route that is found has it, unless its subscriber may not
@@ -25,6 +25,8 @@ class FilterSubscriptions {
   readonly plain: Map<Subscriber, SubscriptionEntry> = new Map()
   /** Shared Subscriptions by share name. */
   readonly groups: Map<string, SharedGroup> = new Map()
+  /** Route of a topic that no other filter matches, for topics whose routes are not remembered; null: not made yet. */
+  onlyRoute: Route | null = null
 }
 
 /** Events of the router, for observers that want them. */
@@ -48,11 +50,24 @@ export interface FilterListener {
 }
 
 const NO_GROUPS: readonly SharedGroup[] = []
+/**
+ * Number of routes, and a sixteenth of `routeCacheMax` at most, up to which a topic is remembered when it comes for the
+ * first time; beyond, when it comes again.
+ */
+const ROUTES_AT_ONCE = 4_096
+/** Number of topics, a power of two, that are known to have been met; the hash of one is 4 bytes. */
+const MET_SLOTS = 65_536
+/** First version of a route that is not remembered; a version of 0 and above is that of a remembered one. */
+const FIRST_LOOSE_VERSION = -2
 
 export class Router implements SharedGroups {
   readonly #tree: FilterTree<FilterSubscriptions> = new FilterTree()
   readonly #routes: Map<string, Route> = new Map()
   #routeBytes = 0
+  /** Hashes of topics that were met while no route was remembered for them, by slot; null before the first such topic. */
+  #met: Int32Array | null = null
+  /** Version of routes that are not remembered. It is negative, and another after every change of a subscription. */
+  #looseVersion = FIRST_LOOSE_VERSION
   /** Route that was found last, and its topic; null since a subscription has changed. */
   #last: Route | null = null
   #lastTopic: string | null = null
@@ -83,6 +98,7 @@ export class Router implements SharedGroups {
   /** Rights to receive have changed: all routes are made anew. */
   rightsChanged(): void {
     this.#version++
+    this.#looseVersion--
     this.#forgetRoutes()
   }
 
@@ -95,6 +111,7 @@ export class Router implements SharedGroups {
       subscriptions = new FilterSubscriptions()
       this.#tree.set(topicFilter, subscriptions)
     }
+    subscriptions.onlyRoute = null
     if (share === null) {
       if (!subscriptions.plain.has(entry.subscriber)) this.#added(topicFilter, entry.subscriber)
       subscriptions.plain.set(entry.subscriber, entry)
@@ -119,6 +136,8 @@ export class Router implements SharedGroups {
     const topicFilter = share?.topicFilter ?? entry.topicFilter
     const subscriptions = this.#tree.get(topicFilter)
     if (subscriptions === undefined) return
+    // It would keep the subscriber alive.
+    subscriptions.onlyRoute = null
     if (share === null) {
       if (subscriptions.plain.delete(subscriber)) this.#removed(topicFilter, subscriber)
     } else {
@@ -149,10 +168,13 @@ export class Router implements SharedGroups {
     this.filterListener?.removed(topicFilter)
   }
 
-  /** Returns the route of a topic; null when the topic is over a limit. Valid until a subscription changes. */
-  find(topic: string): Route | null {
+  /**
+   * Returns the route of a topic; null when the topic is over a limit, or unless `isChecked` no Topic Name. Valid until
+   * a subscription changes.
+   */
+  find(topic: string, isChecked = false): Route | null {
     // A client publishes many messages to one topic, most often: its chunk needs one search.
-    if (topic === this.#lastTopic && this.#last!.version === this.#version) return this.#last
+    if (topic === this.#lastTopic && this.#isCurrent(this.#last!)) return this.#last
     const known = this.#routes.get(topic)
     if (known !== undefined) {
       const route = known.version === this.#version ? known : this.#renew(topic, known)
@@ -160,8 +182,34 @@ export class Router implements SharedGroups {
       this.#last = route
       return route
     }
-    if (!isTopicName(topic) || !isTopicWithinLimits(topic, this.#limits)) return null
-    return this.#renew(topic, undefined)
+    if (!(isChecked || isTopicName(topic)) || !isTopicWithinLimits(topic, this.#limits)) return null
+    const { routeCacheMax } = this.#limits
+    const atOnce = Math.min(ROUTES_AT_ONCE, routeCacheMax / 16)
+    if (this.#routes.size < atOnce || this.#hasMet(topic)) return this.#renew(topic, undefined)
+    const route = this.#looseRoute(topic)
+    this.#lastTopic = topic
+    this.#last = route
+    return route
+  }
+
+  /** Whether a route has all subscriptions that match. */
+  #isCurrent({ version }: Route): boolean {
+    return version === this.#version || version === this.#looseVersion
+  }
+
+  /**
+   * Whether this topic has been met before, as far as is known; it counts as met from then on. A stream of topics of
+   * which each comes once costs no memory, and does not push out routes that are used.
+   */
+  #hasMet(topic: string): boolean {
+    this.#met ??= new Int32Array(MET_SLOTS)
+    let hash = topic.length
+    for (let i = 0; i < topic.length; i++) hash = Math.imul(hash ^ topic.charCodeAt(i), 0x9e3779b1)
+    hash ^= hash >>> 15
+    const slot = hash & (MET_SLOTS - 1)
+    if (this.#met[slot] === hash) return true
+    this.#met[slot] = hash
+    return false
   }
 
   /** Whether a subscriber that would get this message refuses it. Then it must not be delivered to any. */
@@ -181,7 +229,7 @@ export class Router implements SharedGroups {
    * `found` may be older than a subscription that has changed since.
    */
   deliver(found: Route, message: Message): number {
-    const route = found.version === this.#version ? found : this.#renew(message.topic, this.#routes.get(message.topic))
+    const route = this.#isCurrent(found) ? found : this.#renew(message.topic, this.#routes.get(message.topic))
     const { targets, groups } = route
     this.#work += route.work
     this.#hasFailed = false
@@ -242,7 +290,7 @@ export class Router implements SharedGroups {
 
   /** Makes a route, in the place of one that is out of date, and remembers it. */
   #renew(topic: string, old: Route | undefined): Route {
-    const route = this.#makeRoute(topic)
+    const route = this.#makeRoute(topic, this.#version)
     const { routeCacheMax, routeCacheBytesMax } = this.#limits
     if (old !== undefined) this.#forgetRoute(topic, old)
     else if (this.#routes.size >= routeCacheMax) this.#forgetRoutes()
@@ -279,11 +327,33 @@ export class Router implements SharedGroups {
   }
 
   /** [MQTT-3.3.2-3]; subscribers keep the order in which they are given messages [MQTT-4.6.0-5] [MQTT-4.6.0-6]. */
-  #makeRoute(topic: string): Route {
+  #makeRoute(topic: string, version: number): Route {
     const matches = this.#matches
-    matches.length = 0
     this.#tree.match(topic, matches)
-    const matchCount = matches.length
+    const route = this.#routeOf(topic, version, matches)
+    this.#work += matches.length
+    empty(matches)
+    return route
+  }
+
+  /** Returns a route that is not remembered. */
+  #looseRoute(topic: string): Route {
+    const matches = this.#matches
+    this.#tree.match(topic, matches)
+    const only = matches.length === 1 && !this.isFiltering ? matches[0]! : null
+    if (only === null || only.groups.size > 0) {
+      empty(matches)
+      return this.#makeRoute(topic, this.#looseVersion)
+    }
+    matches.pop()
+    this.#work++
+    if (only.onlyRoute?.version !== this.#looseVersion)
+      only.onlyRoute = new Route(this.#looseVersion, '', [...only.plain.values()], NO_GROUPS, false)
+    return only.onlyRoute
+  }
+
+  /** Makes the route to all subscriptions of these filters. */
+  #routeOf(topic: string, version: number, matches: readonly FilterSubscriptions[]): Route {
     const targets: SubscriptionEntry[] = []
     let groups: SharedGroup[] | null = null
     let hasDenied = false
@@ -308,14 +378,13 @@ export class Router implements SharedGroups {
         groups.push(...matches[i]!.groups.values())
       }
     }
-    matches.length = 0
-    this.#work += matchCount
-    return new Route(this.#version, topic, targets, groups ?? NO_GROUPS, hasDenied)
+    return new Route(version, topic, targets, groups ?? NO_GROUPS, hasDenied)
   }
 
   #changed(topicFilter: string): void {
     // It may be one that was not remembered.
     this.#forgetLast()
+    this.#looseVersion--
     if (topicFilter.includes('+') || topicFilter.includes('#')) {
       this.#version++
       // Routes of the old version would keep subscribers alive that are gone: let them go once that is cheap.
@@ -325,6 +394,11 @@ export class Router implements SharedGroups {
       if (route !== undefined) this.#forgetRoute(topicFilter, route)
     }
   }
+}
+
+/** Empties a short array: setting its length takes ten times as long. */
+function empty(array: unknown[]): void {
+  while (array.length > 0) array.pop()
 }
 
 function tell(

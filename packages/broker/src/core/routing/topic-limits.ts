@@ -8,7 +8,8 @@ import type { Limits } from '../base/limits.ts'
 
 /** Whether a Topic Name is within `topicBytesMax` and `topicLevelsMax`. */
 export function isTopicWithinLimits(topic: string, { topicBytesMax, topicLevelsMax }: Limits): boolean {
-  return isShort(topic, topicBytesMax) && topicLevels(topic) <= topicLevelsMax
+  // There is a slash less than there are levels.
+  return isShort(topic, topicBytesMax) && (topic.length < topicLevelsMax || topicLevels(topic) <= topicLevelsMax)
 }
 
 /** Whether a Topic Filter is within `filterBytesMax`, `topicBytesMax` and `topicLevelsMax`. */

@@ -238,7 +238,7 @@ export const coreMutants: readonly Mutant[] = [
   mutant(
     'overlapping subscriptions deliver twice',
     'broker',
-    'Router.#makeRoute',
+    'Router.#routeOf',
     'if (subscriber.routeStamp === stamp) {',
     'if (false) {',
   ),
@@ -452,7 +452,7 @@ export const coreMutants: readonly Mutant[] = [
   mutant(
     'routes ask nobody who may receive',
     'broker',
-    'Router.#makeRoute',
+    'Router.#routeOf',
     'if (this.isFiltering && !subscriber.mayReceive(topic))',
     'if (false)',
   ),
