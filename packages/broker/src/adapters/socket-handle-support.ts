@@ -33,9 +33,16 @@ const SELF_TEST_MS = 2_000
 const SELF_TEST_BYTES_MAX = 64 * 1024 * 1024
 const BLOCK_BYTES = 64 * 1024
 
-interface ListeningHandle {
+interface ListeningHandle extends Pick<StreamHandle, 'setNoDelay' | 'setKeepAlive'> {
   onconnection?: (this: unknown, error: number, handle: StreamHandle | undefined) => void
   getAsyncId?: unknown
+}
+
+/** Options of TCP sockets. */
+export interface TcpOptions {
+  readonly noDelay: boolean
+  /** 0: no keep-alive. */
+  readonly keepAliveSeconds: number
 }
 
 let loaded: HandleSupport | null = null
@@ -70,6 +77,19 @@ export function takeHandles(server: Server, onHandle: (handle: StreamHandle) => 
     else original.call(listening, error, handle)
   }
   return true
+}
+
+/**
+ * Sets the options of the sockets that this server accepts from now on, once for all: on Linux they have those of the
+ * socket that listens. That is five system calls less for each connection. Returns false where it is not so; then each
+ * accepted socket has to be given them.
+ */
+export function setForAccepted(server: Server, { noDelay, keepAliveSeconds }: TcpOptions): boolean {
+  const listening = (server as unknown as { _handle?: ListeningHandle | null })._handle
+  if (process.platform !== 'linux' || typeof listening?.setNoDelay !== 'function') return false
+  if (typeof listening.setKeepAlive !== 'function') return false
+  if (noDelay && listening.setNoDelay(true) !== 0) return false
+  return keepAliveSeconds === 0 || listening.setKeepAlive(true, keepAliveSeconds) === 0
 }
 
 async function findOut(kind: SocketKind): Promise<HandleSupport> {

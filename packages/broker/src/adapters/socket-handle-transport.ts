@@ -155,18 +155,22 @@ export class HandleTransport implements Transport, HandleUser {
   /** Whether the peer has sent the end of its stream. */
   #hasPeerEnded = false
 
-  /** Takes the handle over. `onClosed` is for the listener, which counts connections. */
+  /**
+   * Takes the handle over. `onClosed` is for the listener, which counts connections; `remoteAddress` is that of `peerOf`
+   * for a caller that has asked before.
+   */
   constructor(
     handle: StreamHandle,
     listener: string,
     internals: HandleInternals,
     onClosed: (() => void) | null = null,
+    remoteAddress: string = peerOf(handle),
   ) {
     this.#handle = handle
     this.#internals = internals
     this.#onClosed = onClosed
     this.listener = listener
-    this.remoteAddress = peerOf(handle)
+    this.remoteAddress = remoteAddress
     handle.transport = this
   }
 

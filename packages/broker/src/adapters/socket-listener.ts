@@ -8,7 +8,7 @@ import { chmod, chown, lstat, unlink } from 'node:fs/promises'
 import { createConnection, createServer, type ListenOptions, type Server, type Socket } from 'node:net'
 import { MqttError } from '@recado/protocol'
 import type { Transport, TransportHandler } from '../ports.ts'
-import { handleSupport, takeHandles } from './socket-handle-support.ts'
+import { handleSupport, setForAccepted, takeHandles } from './socket-handle-support.ts'
 import { type HandleInternals, HandleTransport, peerOf, type StreamHandle } from './socket-handle-transport.ts'
 import { formatAddress, SocketTransport } from './socket-transport.ts'
 import { WaitingRoom } from './socket-waiting-room.ts'
@@ -172,19 +172,20 @@ export class SocketListener {
     const onHandle = (handle: StreamHandle): void => {
       const remoteAddress = peerOf(handle)
       if (hasRoom(remoteAddress)) {
-        enter(handle)
+        enter(handle, remoteAddress)
         return
       }
       const refuse = (): void => {
-        if (open < room.connectionsMax) enter(handle)
+        if (open < room.connectionsMax) enter(handle, remoteAddress)
         else handle.close(() => {})
       }
-      waitingRoom.take({ hasRoom: () => hasRoom(remoteAddress), enter: () => enter(handle), refuse })
+      waitingRoom.take({ hasRoom: () => hasRoom(remoteAddress), enter: () => enter(handle, remoteAddress), refuse })
     }
-    const enter = (handle: StreamHandle): void => {
-      if (noDelay) handle.setNoDelay?.(true)
-      if (keepAlive) handle.setKeepAlive?.(true, tcpKeepAliveSeconds)
-      const transport = new HandleTransport(handle, name, internals!, closed)
+    let hasOptions = false
+    const enter = (handle: StreamHandle, remoteAddress: string): void => {
+      if (noDelay && !hasOptions) handle.setNoDelay?.(true)
+      if (keepAlive && !hasOptions) handle.setKeepAlive?.(true, tcpKeepAliveSeconds)
+      const transport = new HandleTransport(handle, name, internals!, closed, remoteAddress)
       // Before `accept`, because `onClosed` also follows a refusal.
       open++
       const handler = accept(transport)
@@ -204,6 +205,9 @@ export class SocketListener {
           server.off('error', reject)
           // Before the first connection: those come in a later turn of the event loop.
           if (internals !== null && takeHandles(server, onHandle)) transport = 'handle'
+          // A socket that was passed to us may be that of other programs too.
+          if (transport === 'handle' && path === undefined && fd === undefined)
+            hasOptions = setForAccepted(server, { noDelay, keepAliveSeconds: tcpKeepAliveSeconds })
           resolve()
         })
       })
