@@ -75,6 +75,29 @@ test('clear frees all and the count goes on', () => {
   assert.equal(map.allocate(1), 2)
 })
 
+test('maps that fill and empty, many identifiers each time, never see those of another', () => {
+  const maps = Array.from({ length: 20 }, () => new PacketIdMap<string>())
+  for (let round = 0; round < 4; round++) {
+    for (const [number, map] of maps.entries()) {
+      const count = 1_100 + 300 * ((number + round) % 5)
+      const ids = Array.from({ length: count }, (_, i) => map.allocate(`${number} ${round} ${i}`))
+      // The next map fills while this one is half empty.
+      for (const [i, id] of ids.entries()) if (i % 2 === 0) assert.equal(map.delete(id), `${number} ${round} ${i}`)
+      const next = maps[(number + 1) % maps.length]!
+      const others = Array.from({ length: 1_500 }, (_, i) => next.allocate(`other ${i}`))
+      assert.equal(map.size, Math.floor(count / 2))
+      assert.equal(map.values().length, map.size)
+      for (const [i, id] of ids.entries()) if (i % 2 === 1) assert.equal(map.delete(id), `${number} ${round} ${i}`)
+      for (const [i, id] of others.entries()) assert.equal(next.delete(id), `other ${i}`)
+      for (const empty of [map, next]) {
+        assert.equal(empty.size, 0)
+        assert.deepEqual(empty.values(), [])
+        assert.equal(empty.has(ids[0]!), false)
+      }
+    }
+  }
+})
+
 test('does what a Map does, and gives out no identifier in use, under any sequence of calls [MQTT-2.2.1-3]', () => {
   // Few residues and all bit patterns, so that identifiers meet in the same slot
   const id = fc.oneof(

@@ -18,6 +18,14 @@ const PACKET_ID_MAX = 65_535
 const SLOTS_MIN = 8
 /** Largest number of slots that are kept when the last identifier is freed. */
 const SLOTS_KEPT = 1024
+/** Largest number of slots that wait in `spare` for a map that needs as many again. */
+const SLOTS_SPARED = 8192
+const SPARE_MAX = 16
+/**
+ * Empty slots, more than `SLOTS_KEPT` each, of maps that have no identifier any more: a busy one fills and empties many
+ * times a second, and growing each time would cost more than all else here. All maps share them.
+ */
+const spare: { readonly ids: Uint16Array; readonly values: unknown[] }[] = []
 
 /** Shared array of a map without slots. 0 is no Packet Identifier, so a look-up finds nothing. */
 const NO_IDS: Uint16Array = new Uint16Array(1)
@@ -33,6 +41,8 @@ export class PacketIdMap<T> {
   #others: Map<number, T> | null = null
   #size = 0
   #last = 0
+  /** Number of slots that went to `spare` last; 0 for none. */
+  #spared = 0
 
   /** Number of identifiers in use. */
   get size(): number {
@@ -101,7 +111,7 @@ export class PacketIdMap<T> {
       if (this.#others.size === 0) this.#others = null
     }
     this.#size--
-    if (this.#size === 0 && this.#ids.length > SLOTS_KEPT) this.#release()
+    if (this.#size === 0 && this.#ids.length > SLOTS_KEPT) this.#spare()
     return value
   }
 
@@ -132,7 +142,7 @@ export class PacketIdMap<T> {
 
   /** Adds an identifier that is not in the map. */
   #insert(id: number, value: T): void {
-    if (this.#ids === NO_IDS) this.#resize(SLOTS_MIN)
+    if (this.#ids === NO_IDS && !this.#takeSpare()) this.#resize(SLOTS_MIN)
     while (
       this.#ids[id & this.#mask] !== 0 &&
       this.#size * 2 >= this.#ids.length &&
@@ -167,6 +177,29 @@ export class PacketIdMap<T> {
       if (ids[slot] !== 0) this.#put(ids[slot]!, values[slot] as T)
     }
     if (others !== null) for (const [id, value] of others) this.#put(id, value)
+  }
+
+  /** Lets go of the slots, which are all empty, so that this map or another may have them again. */
+  #spare(): void {
+    const ids = this.#ids
+    if (ids.length <= SLOTS_SPARED && spare.length < SPARE_MAX) {
+      this.#spared = ids.length
+      spare.push({ ids, values: this.#values })
+    }
+    this.#release()
+  }
+
+  /** Takes slots from `spare` that are as many as this map had before. */
+  #takeSpare(): boolean {
+    if (this.#spared === 0) return false
+    const at = spare.findLastIndex(({ ids }) => ids.length === this.#spared)
+    this.#spared = 0
+    if (at < 0) return false
+    const [{ ids, values }] = spare.splice(at, 1) as [{ ids: Uint16Array; values: (T | undefined)[] }]
+    this.#ids = ids
+    this.#values = values
+    this.#mask = ids.length - 1
+    return true
   }
 
   #release(): void {
