@@ -39,4 +39,10 @@ export class PayloadBlocks {
     this.#used += length
     return this.#block
   }
+
+  /** Returns a view of the copy of `source[start .. end)`. */
+  viewOfCopy(source: Uint8Array, start: number, end: number): Uint8Array {
+    const bytes = this.keep(source, start, end)
+    return bytes.subarray(this.start, this.start + end - start)
+  }
 }

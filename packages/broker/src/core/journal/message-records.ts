@@ -19,6 +19,7 @@ import {
 } from '@recado/protocol'
 import type { ClientInfo } from '../../ports.ts'
 import { Message } from '../base/message.ts'
+import { PayloadBlocks } from '../base/payload-blocks.ts'
 
 /** One durable recipient of a message, as it was when the row was written. */
 export interface Recipient {
@@ -146,9 +147,16 @@ function newDecoder(): Decoder {
   return new Decoder({ role: 'client', protocolVersion: 5, isConnected: true, topicCache, rawProperties: true })
 }
 
-export function readMessage(bytes: Uint8Array, at: number, decoder: Decoder = newDecoder()): Message {
+/** Reads a message; `blocks`, where there are some, take its bytes. */
+export function readMessage(
+  bytes: Uint8Array,
+  at: number,
+  decoder: Decoder = newDecoder(),
+  blocks: PayloadBlocks | null = null,
+): Message {
   // The store's bytes are borrowed, and the message outlives them.
-  decoder.push(bytes.slice(at + MESSAGE_HEAD_BYTES))
+  const start = at + MESSAGE_HEAD_BYTES
+  decoder.push(blocks === null ? bytes.slice(start) : blocks.viewOfCopy(bytes, start, bytes.length))
   return Message.restored(decoder.read() as Publish, readTime(bytes, at))
 }
 
@@ -227,6 +235,7 @@ export function decodeMessageRow(bytes: Uint8Array): { message: Message; recipie
 /** Reads message rows for one of their recipients each: the way of every message that was not in memory. */
 export class MessageRowReader {
   #decoder: Decoder = newDecoder()
+  readonly #blocks: PayloadBlocks = new PayloadBlocks()
 
   /**
    * Reads the message for a session; null when the session is not among the recipients. Throws when the row is damaged.
@@ -241,7 +250,7 @@ export class MessageRowReader {
     }
     if (found < 0) return null
     try {
-      return { message: readMessage(bytes, at, this.#decoder), recipient: readRecipient(bytes, found) }
+      return { message: readMessage(bytes, at, this.#decoder, this.#blocks), recipient: readRecipient(bytes, found) }
     } catch (error) {
       this.#decoder = newDecoder()
       throw error
