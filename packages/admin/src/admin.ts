@@ -4,7 +4,7 @@
  *     const admin = createAdmin(broker, { host })
  *     await broker.listen({ port: 9883, protocol: http(admin.handler, admin.serverOptions) })
  *
- * Invariant: nothing here is on the way of a message but a countdown, and what a sample of about a thousand a second costs.
+ * Invariant: nothing here is on the way of a message but what a sample of about a thousand a second costs.
  */
 import type { IncomingMessage, ServerOptions, ServerResponse } from 'node:http'
 import { fileURLToPath } from 'node:url'
@@ -74,7 +74,6 @@ export class Admin {
   readonly #samples: ProcessSamples = new ProcessSamples()
   readonly #latencies: Latencies = new Latencies()
   readonly #watches: Watches
-  readonly #stopWatching: () => void
   readonly #broker: Broker
   readonly #host: AdminHost
   #otlp: Otlp | null = null
@@ -99,8 +98,7 @@ export class Admin {
     this.#broker = broker
     this.#host = host
     const decisions = decisionsMax === 0 ? null : new Decisions(decisionsMax, () => broker.turnMs)
-    this.#watches = new Watches(this.#latencies, decisions)
-    this.#stopWatching = broker.watch(this.#watches)
+    this.#watches = new Watches(broker, this.#latencies, decisions)
     if (decisions !== null) this.#stopObserving = broker.observe(decisions.observer)
     const all: Operation[] = [
       ...serverOperations(parts),
@@ -169,7 +167,6 @@ export class Admin {
   async close(): Promise<void> {
     this.#samples.stop()
     this.#history.stop()
-    this.#stopWatching()
     this.#watches.stop()
     this.#stopObserving()
     await this.exportBy(null)

@@ -49,6 +49,7 @@ import { clientInfoOf } from './core/base/client-info.ts'
 import { isDelayed, parseDelayed } from './core/base/delay-topics.ts'
 import { type Limits, resolveLimits } from './core/base/limits.ts'
 import { Message, Taking } from './core/base/message.ts'
+import { EVERY_MAX, MessageCountdown } from './core/base/message-countdown.ts'
 import type { MetricValues } from './core/base/metric-table.ts'
 import type { CoreOptions } from './core/base/options.ts'
 import { copyOf } from './core/base/payload-blocks.ts'
@@ -89,7 +90,7 @@ import {
   upgradeRules,
   watch as watchRule,
 } from './option-rules.ts'
-import type { ClientInfo, MessageWatch, Observer, Store, Transport, TransportHandler } from './ports.ts'
+import type { ClientInfo, MessageWatch, Observer, Store, Transport, TransportHandler, Watching } from './ports.ts'
 import { type Relay, type RelayOptions, RelaySession } from './relay.ts'
 
 /** Rule for the name of a durable subscription. */
@@ -306,7 +307,7 @@ export class Broker {
     }
     if (core.options.delayedPublish && isDelayed(message.topic)) return this.#publishLater(message)
     this.#observers.merged?.['message.published']?.({ client: null, message })
-    if (core.context.watch?.published(null, message) === true) message.isWatched = true
+    if (core.context.watching?.next(null, message) === true) message.isWatched = true
     if (message.retain) this.#ownRetained.add(message)
     const taking = options.isNews === true ? Taking.News : message.qos > 0 ? Taking.Told : Taking.Untold
     const { reasonCode, isRetained } = core.intake.accept(message, taking)
@@ -574,16 +575,30 @@ export class Broker {
   }
 
   /**
-   * Follows messages on their way, for latencies and spans; one at a time. Without it the broker does nothing for it.
-   * Errors are reported as `hook.failed`. Returns the function that ends it. @throws MqttError ERR_MQTT_OPTION
+   * Follows messages on their way, for latencies and spans; one at a time. Without it the broker does nothing for it,
+   * and a message that `Watching.every` leaves out costs a countdown. Errors are reported as `hook.failed`.
+   * @throws MqttError ERR_MQTT_OPTION
    */
-  watch(watch: MessageWatch): () => void {
+  watch(watch: MessageWatch): Watching {
     check('the watch', watch, watchRule)
-    if (this.#core.context.watch !== null) throw new OptionError('messages are followed already: end that first')
-    const guard = guardedWatch(watch, this.#hookFailed)
-    this.#core.watch(guard)
-    return () => {
-      if (this.#core.context.watch === guard) this.#core.watch(null)
+    const core = this.#core
+    if (core.context.watching !== null) throw new OptionError('messages are followed already: end that first')
+    const watching = new MessageCountdown(guardedWatch(watch, this.#hookFailed))
+    core.watch(watching)
+    return {
+      get every() {
+        return watching.every
+      },
+      set every(every) {
+        check('every', every, whole(1, EVERY_MAX))
+        watching.every = every
+      },
+      get messages() {
+        return watching.messages
+      },
+      end() {
+        if (core.context.watching === watching) core.watch(null)
+      },
     }
   }
 

@@ -459,9 +459,9 @@ export function guardedWatch(watch: MessageWatch, failed: HookFailed): MessageWa
     }
   }
   return {
-    published(client, message) {
+    published(client, message, messages) {
       try {
-        return watch.published(client, message) === true
+        return watch.published(client, message, messages) === true
       } catch (error) {
         failed('watch published', error)
         return false

@@ -179,6 +179,7 @@ export type {
   TracedPacket,
   Transport,
   TransportHandler,
+  Watching,
 } from './ports.ts'
 export { clientIdOf, REFUSED, Table } from './ports.ts'
 export type { Relay, RelayedMessage, RelayFigures, RelayOptions, RelayPeer, RelaySubscription } from './relay.ts'

@@ -602,16 +602,30 @@ export type Observer = { [Name in keyof BrokerEvents]?: (event: BrokerEvents[Nam
  */
 export interface MessageWatch {
   /**
-   * A client publishes the message, or the embedding program (null), and it is being accepted. Returns true: it is to be
-   * followed. Borrowed unless it is.
+   * A client publishes the message, or the embedding program (null), and it is being accepted. `messages`: number of
+   * messages that it stands for, those before it that were not told of and itself. Returns true: it is to be followed.
+   * Borrowed unless it is.
    */
-  published(client: ClientInfo | null, message: ApplicationMessage): boolean
+  published(client: ClientInfo | null, message: ApplicationMessage, messages: number): boolean
   /** A followed message was written for a subscriber: it leaves at the end of this turn. */
   delivered(client: ClientInfo, message: ApplicationMessage): void
   /** PUBACK or PUBREC of a followed message was written for its publisher. */
   acknowledged(message: ApplicationMessage): void
   /** The store has made a batch safe, in so many milliseconds. */
   committed(milliseconds: number): void
+}
+
+/** A watch at work (`Broker.watch`). */
+export interface Watching {
+  /**
+   * Messages from one that the watch is told of to the next, up to 1,000,000,000; default 1: all. It may be set at any
+   * time. Setting throws MqttError ERR_MQTT_OPTION.
+   */
+  every: number
+  /** Messages that have been published since the watch began. */
+  readonly messages: number
+  /** Ends the watch; a second call does nothing. */
+  end(): void
 }
 
 /** Message properties that an embedder may set on `broker.publish`. */

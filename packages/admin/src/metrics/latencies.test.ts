@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import type { ApplicationMessage, ClientInfo } from '@recado/broker'
+import { type TestContext, test } from 'node:test'
+import type { ApplicationMessage, ClientInfo, MessageWatch, Watching } from '@recado/broker'
+import { MessageCountdown } from '@recado/broker/testing'
 import { Decisions } from '../why/decisions.ts'
 import { Histogram, SECONDS_BOUNDS } from './histogram.ts'
 import { Latencies } from './latencies.ts'
@@ -59,12 +60,33 @@ test('about a hundred messages a second are followed, and all when there are few
   assert.equal(followed(20), 20)
 })
 
-test('of the messages that are looked at, about a hundred a second are followed', (context) => {
-  const watches = new Watches(new Latencies(), null)
+/** Watches of a broker of which there is only the countdown; `publish` publishes so many messages to it. */
+function watched(
+  context: TestContext,
+  latencies: Latencies,
+  decisions: Decisions | null,
+): { watches: Watches; publish: (messages: number) => number } {
+  let countdown: MessageCountdown | null = null
+  const broker = {
+    watch(watch: MessageWatch): Watching {
+      countdown = new MessageCountdown(watch)
+      return Object.assign(countdown, { end: () => undefined })
+    },
+  }
+  const watches = new Watches(broker, latencies, decisions)
   context.after(() => watches.stop())
+  const publish = (messages: number): number => {
+    let followed = 0
+    for (let i = 0; i < messages; i++) if (countdown!.next(client, messageOf())) followed++
+    return followed
+  }
+  return { watches, publish }
+}
+
+test('of the messages that are looked at, about a hundred a second are followed', (context) => {
+  const { watches, publish } = watched(context, new Latencies(), null)
   const followed = (messages: number): number => {
-    let count = 0
-    for (let i = 0; i < messages; i++) if (watches.published(client, messageOf())) count++
+    const count = publish(messages)
     watches.tick(1)
     return count
   }
@@ -74,25 +96,39 @@ test('of the messages that are looked at, about a hundred a second are followed'
   assert.ok(steady >= 95 && steady <= 105, String(steady))
 })
 
-test('of many messages about a thousand a second are looked at, also in the first second; what they stand for is all', (context) => {
-  const latencies = new Latencies()
-  const decisions = new Decisions(1)
-  const watches = new Watches(latencies, decisions)
-  context.after(() => watches.stop())
-  const message = messageOf()
-  const looked = (messages: number): number => {
-    const noted = context.mock.method(decisions, 'published')
-    for (let i = 0; i < messages; i++) watches.published(client, message)
-    const { length } = noted.mock.calls
-    noted.mock.restore()
-    watches.tick(1)
-    return length
-  }
-  assert.equal(looked(100), 100)
-  const burst = looked(500_000)
-  assert.ok(burst > 2_000 && burst < 2_600, String(burst))
-  const steady = looked(500_000)
-  assert.ok(steady >= 950 && steady <= 1_050, String(steady))
-  const { messages } = decisions.lastOf('t')!
-  assert.ok(messages > 980_000 && messages < 1_020_000, String(messages))
-})
+for (const hasSpans of [false, true]) {
+  const beside = hasSpans ? ', beside spans that see all' : ''
+  test(`of many messages about a thousand a second are looked at, also in the first second${beside}; what they stand for is all`, (context) => {
+    const decisions = new Decisions(1)
+    const { watches, publish } = watched(context, new Latencies(), decisions)
+    let seen = 0
+    if (hasSpans) {
+      watches.spans = {
+        published: () => ++seen < 0,
+        delivered: () => undefined,
+        acknowledged: () => undefined,
+        committed: () => undefined,
+      }
+    }
+    const looked = (messages: number): number => {
+      const noted = context.mock.method(decisions, 'published')
+      publish(messages)
+      const { length } = noted.mock.calls
+      noted.mock.restore()
+      watches.tick(1)
+      return length
+    }
+    assert.equal(looked(100), 100)
+    const burst = looked(500_000)
+    assert.ok(burst > 2_000 && burst < 2_600, String(burst))
+    const steady = looked(500_000)
+    assert.ok(steady >= 950 && steady <= 1_050, String(steady))
+    const { messages } = decisions.lastOf('t')!
+    assert.ok(messages > 980_000 && messages < 1_020_000, String(messages))
+    assert.equal(seen, hasSpans ? 1_000_100 : 0)
+    watches.spans = null
+    // After a second with few messages they are all looked at again.
+    looked(5)
+    assert.equal(looked(20), 20)
+  })
+}

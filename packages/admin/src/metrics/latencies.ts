@@ -62,7 +62,7 @@ export class Latencies implements MessageWatch {
   published(client: ClientInfo | null, message: ApplicationMessage): boolean {
     // The broker's own news go to nobody who waits.
     if (client === null) return false
-    if (this.#sampler.take() === 0 || message.retain) return false
+    if (!this.#sampler.take() || message.retain) return false
     this.#followed.set(message, { atMs: this.#clock(), written: 0, isAcknowledged: false })
     return true
   }

@@ -7,7 +7,7 @@
  */
 import { type ListenerView, type Metric, type MetricValues, metricTable } from '@recado/broker'
 import { type Histogram, SECONDS_BOUNDS } from './histogram.ts'
-import { type Family, familyOf } from './metric-names.ts'
+import { familyOf } from './metric-names.ts'
 
 /** Media type of OpenMetrics. */
 export const OPEN_METRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8'
@@ -27,11 +27,40 @@ const escapeHelp = (text: string): string => text.replaceAll('\\', '\\\\').repla
 const escapeLabel = (text: string): string => escapeHelp(text).replaceAll('"', '\\"')
 
 const DROPPED = 'dropped.'
-const families: ReadonlyMap<string, Family> = new Map(
-  Object.entries(metricTable)
-    .filter(([name]) => !name.startsWith(DROPPED))
-    .map(([name, metric]) => [name, familyOf(name, metric)]),
-)
+
+/** A metric of the table, with the part of its text that is always the same. */
+interface Fixed {
+  readonly name: keyof MetricValues & string
+  readonly factor: number
+  /** Lines before the value, and the name of the sample; `open` in OpenMetrics. */
+  readonly open: string
+  readonly plain: string
+}
+
+const fixed: readonly Fixed[] = (Object.entries(metricTable) as [keyof MetricValues & string, Metric][])
+  .filter(([name]) => !name.startsWith(DROPPED))
+  .map(([name, metric]) => {
+    const family = familyOf(name, metric)
+    const textOf = (isOpen: boolean): string =>
+      `${headOf(family.name, metric.kind, metric.help, isOpen)}\n${sampleName(family.name, metric.kind)} `
+    return { name, factor: family.factor, open: textOf(true), plain: textOf(false) }
+  })
+const drops: readonly (readonly [name: keyof MetricValues & string, text: string])[] = Object.keys(metricTable)
+  .filter((name) => name.startsWith(DROPPED))
+  .map((name) => [
+    name as keyof MetricValues & string,
+    `recado_dropped_messages_total{reason="${escapeLabel(name.slice(DROPPED.length))}"} `,
+  ])
+
+function headOf(name: string, kind: 'counter' | 'gauge' | 'histogram', help: string, isOpen: boolean): string {
+  // In OpenMetrics a family has no _total, its sample has.
+  const family = isOpen || kind !== 'counter' ? name : `${name}_total`
+  return `# HELP ${family} ${escapeHelp(help)}\n# TYPE ${family} ${kind}`
+}
+
+function sampleName(name: string, kind: 'counter' | 'gauge'): string {
+  return kind === 'counter' ? `${name}_total` : name
+}
 
 /** Listeners, and bridges, that have series of their own; those beyond are left out. */
 export const SERIES_MAX = 100
@@ -70,23 +99,13 @@ export interface Scraped {
 export function metricsText({ values, samples, histograms }: Scraped, isOpen: boolean): string {
   const lines: string[] = []
   const head = (name: string, kind: 'counter' | 'gauge' | 'histogram', help: string): void => {
-    // In OpenMetrics a family has no _total, its sample has.
-    const family = isOpen || kind !== 'counter' ? name : `${name}_total`
-    lines.push(`# HELP ${family} ${escapeHelp(help)}`, `# TYPE ${family} ${kind}`)
+    lines.push(headOf(name, kind, help, isOpen))
   }
-  const sampleName = (name: string, kind: 'counter' | 'gauge'): string => (kind === 'counter' ? `${name}_total` : name)
-  for (const [name, metric] of Object.entries(metricTable) as [keyof MetricValues & string, Metric][]) {
-    const family = families.get(name)
-    if (family === undefined) continue
-    head(family.name, metric.kind, metric.help)
-    lines.push(`${sampleName(family.name, metric.kind)} ${numberText((values[name] ?? 0) * family.factor)}`)
+  for (const { name, factor, open, plain } of fixed) {
+    lines.push((isOpen ? open : plain) + numberText((values[name] ?? 0) * factor))
   }
   head('recado_dropped_messages', 'counter', 'Messages that did not reach a subscriber, by reason.')
-  for (const name of Object.keys(metricTable)) {
-    if (!name.startsWith(DROPPED)) continue
-    const reason = escapeLabel(name.slice(DROPPED.length))
-    lines.push(`recado_dropped_messages_total{reason="${reason}"} ${numberText(values[name] ?? 0)}`)
-  }
+  for (const [name, text] of drops) lines.push(text + numberText(values[name] ?? 0))
   let last = ''
   for (const { name, kind, help, value, labels = {} } of samples) {
     if (name !== last) head(name, kind, help)
@@ -109,6 +128,7 @@ export function metricsText({ values, samples, histograms }: Scraped, isOpen: bo
 
 /** Number as both forms have it. Factors leave nothing behind the twelfth digit. */
 function numberText(value: number): string {
+  if (Number.isSafeInteger(value)) return String(value)
   if (Number.isNaN(value)) return 'NaN'
   if (!Number.isFinite(value)) return value > 0 ? '+Inf' : '-Inf'
   return String(Number(value.toPrecision(12)))

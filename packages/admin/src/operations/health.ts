@@ -105,7 +105,7 @@ export function healthOperations(
       example: {},
       async handle({ incoming }) {
         const isOpen = (incoming.headers.accept ?? '').includes('application/openmetrics-text')
-        const ofListeners = listenerSamples(broker.inspect.listeners())
+        const ofListeners = listenerSamples(await broker.inspect.listeners())
         const scraped = {
           values: broker.metrics(),
           samples: [...samples.read(startedAtMs, host.version), ...(await programSamples(host)), ...ofListeners],

@@ -178,8 +178,8 @@ export function serverOperations({ broker, host, startedAtMs, history, latencies
       answer: z.object({ items: z.array(listener) }),
       problems: { 501: 'The program does not say.' },
       example: {},
-      handle() {
-        const views = new Map(broker.inspect.listeners().map(({ listener, ...traffic }) => [listener, traffic]))
+      async handle() {
+        const views = new Map((await broker.inspect.listeners()).map(({ listener, ...traffic }) => [listener, traffic]))
         const items = need(host, 'listeners')().map((each) => ({ ...each, traffic: views.get(each.name) ?? null }))
         return { items }
       },

@@ -11,7 +11,6 @@ import type { ReasonCode } from '@recado/protocol'
 import type {
   ClientInfo,
   Controller,
-  MessageWatch,
   Observer,
   ProcessMemory,
   Transport,
@@ -20,6 +19,7 @@ import type {
 import { Context, type CorePorts } from './base/context.ts'
 import type { Limits } from './base/limits.ts'
 import { MemoryGuard, MemoryLevel } from './base/memory-guard.ts'
+import type { MessageCountdown } from './base/message-countdown.ts'
 import { type MetricValues, readMetrics } from './base/metric-table.ts'
 import type { Metrics } from './base/metrics.ts'
 import type { CoreOptions } from './base/options.ts'
@@ -205,8 +205,8 @@ export class Core {
   }
 
   /** Sets who follows messages; null for nobody. */
-  watch(watch: MessageWatch | null): void {
-    this.context.watch = watch
+  watch(watching: MessageCountdown | null): void {
+    this.context.watching = watching
   }
 
   /** Controllers of `$CONTROL/…` by Topic Name: messages to it are commands. */

@@ -72,9 +72,9 @@ test('a client as it is: who, from where, since when, and what it has said and h
   assert.equal(inspect.client('b'), null)
 })
 
-test('a listener has the numbers of its connections, of those that have closed too', () => {
+test('a listener has the numbers of its connections, of those that have closed too', async () => {
   const { world, inspect } = scene()
-  assert.deepEqual(inspect.listeners(), [])
+  assert.deepEqual(await inspect.listeners(), [])
   const a = kept(world, 'a', { listener: 'main' })
   a.publish({ topic: 't' })
   const gone = kept(world, 'gone', { listener: 'other' })
@@ -84,7 +84,7 @@ test('a listener has the numbers of its connections, of those that have closed t
   gone.drop()
   world.client('silent', { listener: 'other' }).open().drop()
   world.run()
-  const [main, other] = inspect.listeners()
+  const [main, other] = await inspect.listeners()
   const { bytesReceived, bytesSent } = world.core.metrics
   assert.equal(main!.bytesReceived + other!.bytesReceived, bytesReceived)
   assert.equal(main!.bytesSent + other!.bytesSent, bytesSent)

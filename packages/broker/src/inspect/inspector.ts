@@ -24,7 +24,7 @@ import type { Core } from '../core/core.ts'
 import type { DelayedMessage } from '../core/routing/delayed.ts'
 import type { SubscriptionEntry } from '../core/routing/subscriber.ts'
 import type { Session } from '../core/session/session.ts'
-import { Listing, type Walk } from './listing.ts'
+import { Listing, Slice, type Walk } from './listing.ts'
 import { isAsked, type Pattern, patternOf } from './pattern.ts'
 import { RateMeter } from './rate-meter.ts'
 import type { ConnectionError, RecentErrors } from './recent-errors.ts'
@@ -187,6 +187,8 @@ export class Inspector {
   readonly #core: Core
   readonly #meter: RateMeter = new RateMeter()
   readonly #errors: RecentErrors
+  /** Sum of the listeners that is under way; those who ask meanwhile share it. */
+  #listeners: Promise<ListenerView[]> | null = null
 
   constructor(core: Core, errors: RecentErrors) {
     this.#core = core
@@ -210,10 +212,23 @@ export class Inspector {
     return session === undefined ? null : this.#clientView(session)
   }
 
-  /** Returns the numbers of each listener that has had a connection, by name: connections, messages, bytes. */
-  listeners(): ListenerView[] {
+  /**
+   * Adds up the numbers of each listener that has had a connection, by name: connections, messages, bytes. The broker
+   * goes on meanwhile; a counter is never lower than it was in an answer before.
+   */
+  listeners(): Promise<ListenerView[]> {
+    this.#listeners ??= this.#sumOfListeners().finally(() => {
+      this.#listeners = null
+    })
+    return this.#listeners
+  }
+
+  async #sumOfListeners(): Promise<ListenerView[]> {
     const { connections } = this.#core
-    return connections.listenerCounts.views(connections)
+    const slice = new Slice()
+    const sum = connections.listenerCounts.sum(connections)
+    while (sum.step()) if (slice.isOver()) await slice.next()
+    return sum.views
   }
 
   /** Sessions, of connected clients and of those that are away. @throws MqttError ERR_MQTT_OPTION */

@@ -1,7 +1,7 @@
 /**
  * A list of what the broker has, as one sequence or in pages, that neither holds up anybody nor needs a copy of the whole.
  *
- * `Inspector` makes one for each query. It walks through the live collections of the core and lets everybody else have their turn whenever
+ * `Inspector` makes one for each query, and adds up the listeners in the same slices. It walks through the live collections of the core and lets everybody else have their turn whenever
  * it has worked for `SLICE_MS`; so the broker changes while it walks. The invariant is what its doc comment promises a caller.
  */
 import { checkOptions, type Rule, type Rules, whole } from '@recado/protocol'
@@ -52,7 +52,7 @@ const pageRules: Rules<PageOptions> = { after: cursorRule, limit: whole(1, PAGE_
 export type Walk<Found> = Iterable<Found | null>
 
 /** Says when it is the turn of others. */
-class Slice {
+export class Slice {
   #beganMs = performance.now()
   #looks = 0
 

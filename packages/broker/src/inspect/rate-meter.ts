@@ -15,7 +15,7 @@ import type { RatesView } from './views.ts'
  */
 const MARK_MS = 5_000
 
-interface Mark extends Readonly<Omit<Traffic, 'connectedAtMs'>> {
+interface Mark extends Readonly<Omit<Traffic, 'connectedAtMs' | 'countedIn'>> {
   readonly atMs: number
 }
 

@@ -13,7 +13,6 @@ import type {
   Clock,
   DropReason,
   EnhancedAuthenticator,
-  MessageWatch,
   Observer,
   ProcessMemory,
   Random,
@@ -26,6 +25,7 @@ import { Faults } from './faults.ts'
 import { Holdings } from './holdings.ts'
 import type { Limits } from './limits.ts'
 import type { MemoryGuard } from './memory-guard.ts'
+import type { MessageCountdown } from './message-countdown.ts'
 import { Metrics } from './metrics.ts'
 import type { CoreOptions } from './options.ts'
 import { PayloadBlocks } from './payload-blocks.ts'
@@ -92,7 +92,7 @@ export class Context {
   /** Memory ceiling; null when there is none. */
   memoryGuard: MemoryGuard | null = null
   /** Follows messages for latencies and spans; null: nobody does. */
-  watch: MessageWatch | null = null
+  watching: MessageCountdown | null = null
   /** Number of times that rights have changed: a login that was under way then is decided again. */
   rechecks = 0
 

@@ -284,7 +284,7 @@ function acceptMessage(connection: PublishingClient, publish: Publish, topic: st
   if (message === null) return
   if (message.retain) message.source = connection.source ?? session.client
   if (context.observesMessages) context.observer?.['message.published']?.({ client: connection, message })
-  if (context.watch?.published(connection, message) === true) message.isWatched = true
+  if (context.watching !== null && context.watching.next(connection, message)) message.isWatched = true
   const taking = qos > 0 && connection.protocolVersion === 5 ? Taking.Told : Taking.Untold
   const { reasonCode, hasRows, isRetained, isForwarded, owesDisk, work } = parts.intake.accept(message, taking)
   message.letGo()
@@ -312,7 +312,7 @@ function acceptMessage(connection: PublishingClient, publish: Publish, topic: st
     return
   }
   if (qos === 2 && !isFailure && session.receivedIds !== null) journal!.received(message, session.receivedIds, packetId)
-  const onSent = message.isWatched ? (): void => context.watch?.acknowledged(message) : null
+  const onSent = message.isWatched ? (): void => context.watching?.watch.acknowledged(message) : null
   // One that has been refused as a whole waits for nothing.
   if (isForwarded || (journal !== null && owesDisk && (hasRows || !isFailure))) {
     const pending = new PendingAck(connection.acknowledgements, acknowledgementOf(qos), packetId, reasonCode, onSent)

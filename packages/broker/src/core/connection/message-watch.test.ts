@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { Puback, Pubrec } from '@recado/protocol'
 import type { MessageWatch } from '../../ports.ts'
 import { DiskWorld, World } from '../../testing/mod.ts'
+import { MessageCountdown } from '../base/message-countdown.ts'
 
 /** A watch that follows topics that begin with `seen`, and keeps what it is told. */
 function watchOf(): { watch: MessageWatch; told: string[] } {
@@ -28,7 +29,7 @@ test('a followed message is told of when it is published, delivered and acknowle
   s.subscribe('#', { qos: 1 })
   const p = world.client('p')
   p.connected()
-  world.core.watch(watch)
+  world.core.watch(new MessageCountdown(watch))
   p.publish({ topic: 'seen', qos: 1 })
   p.publish({ topic: 'seen/0' })
   p.publish({ topic: 'other', qos: 2 })
@@ -50,7 +51,7 @@ test('the acknowledgement of a followed message is told of when the disk has it,
   world.durable('s', '#').drop()
   const p = world.client('p')
   p.connected()
-  world.core.watch(watch)
+  world.core.watch(new MessageCountdown(watch))
   world.together(() => {
     p.publish({ topic: 'seen/1', qos: 1 })
     p.publish({ topic: 'seen/2', qos: 2 })

@@ -70,7 +70,7 @@ export class PublishWriter implements MessageWriter {
         EMPTY_PROPERTY_FIELD,
       )
     }
-    if (message.isWatched) context.watch?.delivered(client, message)
+    if (message.isWatched) context.watching?.watch.delivered(client, message)
     if (context.isTracing) tracePublishSent(client, message, qos, retain, dup, packetId)
     return true
   }

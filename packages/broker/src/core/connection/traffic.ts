@@ -12,4 +12,6 @@ export class Traffic {
   bytesSent = 0
   messagesReceived = 0
   messagesSent = 0
+  /** Number of the last `ListenerSum` that has counted it; 0: none has. */
+  countedIn = 0
 }

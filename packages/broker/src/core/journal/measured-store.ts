@@ -5,14 +5,15 @@
  * `Core` puts it between the `Journal` and the store. Invariant: measuring costs two readings of the clock for a batch,
  * and nothing for a message.
  */
-import type { Clock, MessageWatch, Store } from '../../ports.ts'
+import type { Clock, Store } from '../../ports.ts'
 import type { Metrics } from '../base/metrics.ts'
+import type { MessageCountdown } from '../base/message-countdown.ts'
 
 /** Part of the context that measuring needs. */
 export interface MeasuringContext {
   readonly clock: Clock
   readonly metrics: Metrics
-  readonly watch: MessageWatch | null
+  readonly watching: MessageCountdown | null
 }
 
 export class MeasuredStore implements Store {
@@ -39,12 +40,12 @@ export class MeasuredStore implements Store {
     if (Number.isNaN(this.#unsafeSinceMs)) this.#unsafeSinceMs = this.#context.clock.nowMs()
     this.#store.write(fill, (error) => {
       if (error === null) {
-        const { metrics, watch } = this.#context
+        const { metrics, watching } = this.#context
         const { lagMs } = this
         metrics.storeBatches++
         metrics.storeRows += this.#rows
         metrics.storeMs += lagMs
-        watch?.committed(lagMs)
+        watching?.watch.committed(lagMs)
         this.#unsafeSinceMs = Number.NaN
       }
       done(error)
