@@ -2,10 +2,12 @@
  * `npm run bench:api`: what the HTTP API costs the MQTT clients of its broker.
  *
  * `cost`: CPU per message on pairs-q1 and sparse-q0 without the API, with it, and with all of it in use (metrics scraped
- * each second, and what a dashboard asks for), in interleaved rounds. `path`: CPU of a QoS 1 message from one connection to
- * another in this process, without sockets, with and without the API: what the API adds, on a machine that is busy, too. `hold`: how long lists of clients and a scrape hold
- * the event loop with many clients, which are connections without sockets in this process; what is asked comes from a
- * thread of its own. From Node 24 on it is CPU time; before, the machine must have nothing else to do (chrt --fifo 10). `flood`: p99 of MQTT messages while wrong tokens come as fast as asked, in interleaved rounds.
+ * each second, and what a dashboard asks for), in interleaved rounds. `path`: CPU of a QoS 1 message from one connection
+ * to another in this process, without sockets, with and without the API: what the API adds, on a machine that is busy,
+ * too. `hold`: how long lists of clients and a scrape hold the event loop with many clients, which are connections without
+ * sockets in this process; what is asked comes from a thread of its own. From Node 24 on it is CPU time; before, the
+ * machine must have nothing else to do (chrt --fifo 10). `flood`: p99 of MQTT messages while wrong tokens come as fast as
+ * asked, on connections that stay and on a new one for each, interleaved.
  */
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
@@ -14,7 +16,7 @@ import { createBroker, http } from '../packages/broker/dist/mod.js'
 import { Connect, encode, Publish, Subscribe } from '../packages/protocol/dist/mod.js'
 import { compiledGenerator } from './lib/generator.mjs'
 import { optionsFrom } from './lib/options.mjs'
-import { BenchError, cpuMicroseconds, runGenerator, startBroker, stopAll } from './lib/processes.mjs'
+import { BenchError, cpuMicroseconds, realTime, runGenerator, startBroker, stopAll } from './lib/processes.mjs'
 import { median } from './lib/results.mjs'
 import { scenarios } from './lib/scenarios.mjs'
 
@@ -32,6 +34,7 @@ const usage = `npm run bench:api -- [cost] [path] [hold] [flood] [options]   (de
   --clients N      of hold; default 19000
   --times N        requests of each kind in hold; default 20
   --per-second N   wrong tokens in flood; default 5000
+  --real-time      broker and load of flood come before all else on their CPUs (chrt)
   --broker-cpu N --load-cpu N   default 0 and 1`
 const { values, positionals } = optionsFrom(
   usage,
@@ -44,37 +47,41 @@ const { values, positionals } = optionsFrom(
       clients: { type: 'string', default: '19000' },
       times: { type: 'string', default: '20' },
       'per-second': { type: 'string', default: '5000' },
+      'real-time': { type: 'boolean', default: false },
       'broker-cpu': { type: 'string', default: '0' },
       'load-cpu': { type: 'string', default: '1' },
     },
   },
   ['rounds', 'seconds', 'clients', 'times', 'per-second'],
 )
+const isRealTime = values['real-time']
 const rounds = Number(values.rounds)
 const seconds = Number(values.seconds)
 const parts = positionals.length === 0 ? ['cost', 'path', 'hold', 'flood'] : positionals
 
 let nextPort = 20_000 + (process.pid % 10_000)
 
-/** Starts Recado; `isApi`: with the HTTP API on the port after that of MQTT. */
-async function started(isApi) {
+/** Starts Recado; `isApi`: with the HTTP API on the port after that of MQTT; `isFirst`: with real-time priority. */
+async function started(isApi, isFirst = false) {
   const port = nextPort
   nextPort += 2
   const api = isApi ? `listener ${port + 1} 127.0.0.1\nprotocol http_api\n` : ''
   const text = `listener {port} 127.0.0.1\n${api}allow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\nlog_type error\npersistence false\nsys_interval 0\n`
-  const argv = [process.execPath, RECADO, '-c', '{dir}/broker.conf']
+  // The other threads have no such priority: the first would wait for those of the garbage collector.
+  const flags = isFirst ? ['--single-threaded-gc'] : []
+  const argv = [process.execPath, ...flags, RECADO, '-c', '{dir}/broker.conf']
   const contestant = { name: 'recado', argv, files: { 'broker.conf': text } }
-  return { port, broker: await startBroker(contestant, port, values['broker-cpu']) }
+  return { port, broker: await startBroker(contestant, port, values['broker-cpu'], isFirst) }
 }
 
-/** Runs mqload on a broker. `scenario`: its options, as text. */
-function load(port, broker, scenario, warmupSeconds) {
+/** Runs mqload on a broker. `scenario`: its options, as text; `isFirst`: with real-time priority. */
+function load(port, broker, scenario, warmupSeconds, isFirst = false) {
   const argv = [
     ...[compiledGenerator(), '--port', String(port), '--broker-pid', String(broker.pid), '--json'],
     ...scenario.split(' '),
     ...['--warmup', String(warmupSeconds), '--duration', String(seconds)],
   ]
-  return runGenerator(argv, values['load-cpu'], (seconds + 60) * 1_000)
+  return runGenerator(isFirst ? realTime(argv.map(String)) : argv, values['load-cpu'], (seconds + 60) * 1_000)
 }
 
 /** Asks as Prometheus and an open dashboard do; returns the function that ends it. */
@@ -302,75 +309,94 @@ async function inProcess() {
 const FLOODING = `
 const { parentPort, workerData } = require('node:worker_threads')
 const { connect } = require('node:net')
-const { port, perSecond, sockets } = workerData
+const { port, perSecond, sockets, isEachNew } = workerData
 const counts = {}
 let sent = 0
-const all = Array.from({ length: sockets }, () => {
+let opened = 0
+let isOver = false
+const all = []
+const open = (index) => {
   const socket = connect(port, '127.0.0.1').setEncoding('latin1')
+  opened++
   socket.on('error', () => undefined)
   socket.on('data', (text) => {
     for (const [, status] of text.matchAll(/HTTP\\/1\\.1 (\\d\\d\\d)/g)) counts[status] = (counts[status] ?? 0) + 1
   })
+  // A flood goes on: a connection that is closed is opened again.
+  socket.on('close', () => {
+    if (!isOver && index !== null) setTimeout(open, 1, index)
+  })
+  if (index !== null) all[index] = socket
   return socket
-})
+}
+if (!isEachNew) for (let index = 0; index < sockets; index++) open(index)
 const token = 'rcd_0123456789ab_' + 'A'.repeat(43)
 const request = 'GET /api/v1/clients HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nAuthorization: Bearer ' + token + '\\r\\n\\r\\n'
 const beganMs = performance.now()
 const timer = setInterval(() => {
   const due = ((performance.now() - beganMs) / 1000) * perSecond
   while (sent < due) {
-    all[sent % all.length].write(request)
+    const socket = isEachNew ? open(null) : all[sent % all.length]
+    if (socket.writable) socket.write(request)
     sent++
   }
 }, 5)
 parentPort.on('message', () => {
   clearInterval(timer)
+  isOver = true
   for (const socket of all) socket.destroy()
-  parentPort.postMessage({ sent, counts })
+  parentPort.postMessage({ sent, opened, counts })
   parentPort.close()
 })`
 
+const floods = [
+  { name: 'alone', isFlooded: false },
+  { name: 'on 50 connections', isFlooded: true, isEachNew: false },
+  { name: 'on a new one each', isFlooded: true, isEachNew: true },
+]
+
 async function flood() {
   const perSecond = Number(values['per-second'])
-  const quiet = []
-  const flooded = []
-  const answers = {}
-  let sent = 0
+  const results = floods.map(() => [])
+  const answers = floods.map(() => ({ sent: 0, opened: 0, counts: {} }))
   for (let round = 0; round < rounds; round++) {
-    for (const isFlooded of [false, true]) {
-      const { port, broker } = await started(true)
-      const worker = isFlooded
-        ? new Worker(FLOODING, { eval: true, workerData: { port: port + 1, perSecond, sockets: 50 } })
-        : null
+    for (const [index, { isFlooded, isEachNew }] of floods.entries()) {
+      const { port, broker } = await started(true, isRealTime)
+      const workerData = { port: port + 1, perSecond, sockets: 50, isEachNew }
+      const worker = isFlooded ? new Worker(FLOODING, { eval: true, workerData }) : null
       const before = cpuMicroseconds(broker.pid)
-      const result = await load(
-        port,
-        broker,
-        '--scenario pairs --pubs 100 --subs 100 --rate 5000',
-        FLOOD_WARMUP_SECONDS,
-      )
+      const scenario = '--scenario pairs --pubs 100 --subs 100 --rate 5000'
+      const result = await load(port, broker, scenario, FLOOD_WARMUP_SECONDS, isRealTime)
       const cpu = (cpuMicroseconds(broker.pid) - before) / ((seconds + FLOOD_WARMUP_SECONDS) * 1e6)
       if (worker !== null) {
         const said = new Promise((resolve) => worker.once('message', resolve))
         worker.postMessage('end')
-        const { sent: so, counts } = await said
-        sent += so
-        for (const [status, count] of Object.entries(counts)) answers[status] = (answers[status] ?? 0) + count
+        const { sent, opened, counts } = await said
+        const all = answers[index]
+        all.sent += sent
+        all.opened += opened
+        for (const [status, count] of Object.entries(counts)) all.counts[status] = (all.counts[status] ?? 0) + count
       }
       await broker.stop()
       if (result.failed !== undefined) throw new BenchError(result.failed)
-      ;(isFlooded ? flooded : quiet).push({ p50: result.lat_p50_us, p99: result.lat_p99_us, lost: result.lost, cpu })
+      results[index].push({ p50: result.lat_p50_us, p99: result.lat_p99_us, cpu })
     }
   }
   const of = (list, key) => median(list.map((each) => each[key]))
-  const shown = (list) =>
-    `p50 ${(of(list, 'p50') / 1_000).toFixed(2)} ms, p99 ${(of(list, 'p99') / 1_000).toFixed(2)} ms, ${(of(list, 'cpu') * 100).toFixed(0)} % CPU`
-  const ratio = of(flooded, 'p99') / of(quiet, 'p99')
-  console.log(`
-5,000 messages/s of 100 pairs, and ${perSecond} wrong tokens/s by 50 connections, median of ${rounds} rounds of ${seconds} s
-  alone             ${shown(quiet)}
-  beside the flood  ${shown(flooded)}: ${ratio.toFixed(2)} times the p99
-  tokens            ${sent} sent; answers ${JSON.stringify(answers)}`)
+  const priority = isRealTime ? ', broker and load with real-time priority' : ''
+  console.log(
+    `\n5,000 messages/s of 100 pairs, and ${perSecond} wrong tokens/s, median of ${rounds} rounds of ${seconds} s${priority}`,
+  )
+  for (const [index, { name, isFlooded }] of floods.entries()) {
+    const list = results[index]
+    // To the quiet run of the same round.
+    const ratio = median(list.map(({ p99 }, round) => p99 / results[0][round].p99))
+    const { sent, opened, counts } = answers[index]
+    const told = isFlooded ? `, ${sent} sent on ${opened} connections, answers ${JSON.stringify(counts)}` : ''
+    console.log(
+      `  ${name.padEnd(18)} p50 ${(of(list, 'p50') / 1_000).toFixed(2)} ms, p99 ${(of(list, 'p99') / 1_000).toFixed(2)} ms = ${ratio.toFixed(2)}x, ${(of(list, 'cpu') * 100).toFixed(0)} % CPU${told}`,
+    )
+  }
 }
 
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))

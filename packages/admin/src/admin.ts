@@ -6,7 +6,7 @@
  *
  * Invariant: nothing here is on the way of a message but what a sample of about a thousand a second costs.
  */
-import type { IncomingMessage, ServerOptions, ServerResponse } from 'node:http'
+import type { ServerOptions } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { getRequestListener } from '@hono/node-server'
 import type { Broker } from '@recado/broker'
@@ -17,7 +17,7 @@ import { Sessions } from './access/sessions.ts'
 import type { TokenFile } from './access/tokens.ts'
 import type { AdminHost } from './host.ts'
 import { appOf } from './http/app.ts'
-import { withinLimit } from './http/flood.ts'
+import { type Handler, RequestLimit } from './http/flood.ts'
 import { openApi } from './http/openapi.ts'
 import { type Operation, operation } from './http/operation.ts'
 import { pathOf } from './http/path.ts'
@@ -63,7 +63,7 @@ export class Admin {
     maxHeaderSize: 16_384,
     connectionsCheckingInterval: 2_000,
   }
-  readonly handler: (request: IncomingMessage, response: ServerResponse) => Promise<void>
+  readonly handler: Handler
   /** All operations, for the page of the API. */
   readonly operations: readonly Operation[]
   readonly #sessions: Sessions = new Sessions()
@@ -77,6 +77,7 @@ export class Admin {
   readonly #broker: Broker
   readonly #host: AdminHost
   #otlp: Otlp | null = null
+  readonly #limit: RequestLimit
 
   constructor(broker: Broker, options: AdminOptions) {
     const { host, tokens, decisionsMax = DECISIONS_MAX, dashboard = true, requestsPerSecond } = options
@@ -124,14 +125,17 @@ export class Admin {
         return new Response(null, { status: 500 })
       },
     })
-    const answer = withinLimit(async (request, response) => {
-      await listener(request, response)
-    }, requestsPerSecond)
-    this.handler = async (request, response) => {
+    this.#limit = new RequestLimit(requestsPerSecond)
+    this.handler = this.limited(async (request, response) => {
       const path = pathOf(request)
       if (this.hasPage(path)) this.#dashboard!.send(path, request, response)
-      else await answer(request, response)
-    }
+      else await listener(request, response)
+    })
+  }
+
+  /** Makes a handler that is called for no more requests of an address than the API takes, those to the API included. */
+  limited(handler: Handler): Handler {
+    return this.#limit.within(handler)
   }
 
   /** Whether a page or a file of the dashboard is at this path. */

@@ -98,11 +98,11 @@ export class Administration {
     const admin = await this.#apiOf()
     // A folder of the operator's takes the place of the dashboard; Mosquitto has none of its own.
     const hasDashboard = folder === null && this.#config.asMosquitto === null
+    const others = admin.limited(simple)
     return http(async (request, response) => {
       const path = (request.url ?? '/').split('?', 1)[0]!
       const isOurs = admin.answers(path) || (hasDashboard && admin.hasPage(path))
-      if (isOurs && !isMosquittos(path)) await admin.handler(request, response)
-      else await simple(request, response)
+      await (isOurs && !isMosquittos(path) ? admin.handler : others)(request, response)
     }, admin.serverOptions)
   }
 
