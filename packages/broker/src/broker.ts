@@ -307,7 +307,7 @@ export class Broker {
     }
     if (core.options.delayedPublish && isDelayed(message.topic)) return this.#publishLater(message)
     this.#observers.merged?.['message.published']?.({ client: null, message })
-    if (core.context.watching?.next(null, message) === true) message.isWatched = true
+    if (core.context.watching?.next(null, message)) message.isWatched = true
     if (message.retain) this.#ownRetained.add(message)
     const taking = options.isNews === true ? Taking.News : message.qos > 0 ? Taking.Told : Taking.Untold
     const { reasonCode, isRetained } = core.intake.accept(message, taking)

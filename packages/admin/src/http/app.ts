@@ -190,7 +190,8 @@ function write(reply: Reply, operation: Operation, context: Context<Env>): Respo
     // A copy may be kept, and has to be asked about each time.
     headers['cache-control'] = 'private, no-cache'
     const known = context.env.incoming.headers['if-none-match']
-    if (known?.split(',').some((each) => each.trim().replace(/^W\//, '') === tag)) return send(context, 304, headers, null)
+    if (known?.split(',').some((each) => each.trim().replace(/^W\//, '') === tag))
+      return send(context, 304, headers, null)
   }
   return send(context, status, headers, text)
 }

@@ -37,6 +37,14 @@ const at = z
     return z.NEVER
   })
 
+/** A sentence of `why`, for programs that say it in another language. */
+const said = z
+  .object({
+    template: z.string(),
+    values: z.array(z.unknown()).describe('Texts, numbers, and sentences of the same form.'),
+  })
+  .describe('The sentence as an English template, with its values for {0}, {1} and so on.')
+
 /** A topic that is published to. */
 interface Published {
   readonly topic: string
@@ -90,10 +98,12 @@ export function insightOperations(parts: Parts, decisions: Decisions | null): Op
         topic: z.string(),
         clientId: z.string().nullable(),
         sentence: z.string().describe('The answer.'),
+        said,
         reasons: z.array(
           z.object({
             code: z.string(),
             sentence: z.string(),
+            said,
             clientId: z.string().nullable(),
             atMs: timeMs.nullable().describe('When it was decided; null: it holds now.'),
           }),

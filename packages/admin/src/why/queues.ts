@@ -5,13 +5,15 @@
  */
 import type { QueuedView, SessionView } from '@recado/broker'
 import type { Inquiry } from './inquiry.ts'
-import { counted } from './sentences.ts'
+import { type Saying, type SayingValue, say, textOf } from './saying.ts'
+import { counted, type Noun } from './sentences.ts'
 
 /** Messages of a queue that are looked at, from the oldest. */
 const LOOKED_MAX = 100
 
 /** Number of messages or bytes that wait, with the verb: "1 message waits", "2 messages wait". */
-const waitText = (count: number, noun: string): string => `${counted(count, noun)} ${count === 1 ? 'waits' : 'wait'}`
+const waitText = (count: number, noun: Noun): Saying =>
+  count === 1 ? say`${counted(count, noun)} waits` : say`${counted(count, noun)} wait`
 
 function oldestOf({ clientId }: SessionView, { broker }: Inquiry): readonly QueuedView[] {
   return broker.inspect.queue(clientId, { first: LOOKED_MAX, payloadBytesMax: 0 }) ?? []
@@ -28,16 +30,20 @@ export function hasExpiredInQueue(session: SessionView, inquiry: Inquiry): boole
 }
 
 /** Numbers of messages that wait for a session, and of those that have waited too long, in words; empty for none. */
-export function waitingText(session: SessionView, inquiry: Inquiry): string {
+export function waitingText(session: SessionView, inquiry: Inquiry): SayingValue {
   const { queuedMessages } = session
   if (queuedMessages === 0) return ''
   const expired = oldestOf(session, inquiry).filter((each) => isOver(each, inquiry)).length
   const waiting = queuedMessages - expired
-  const waits = `${waitText(waiting, 'message')} for it.`
+  const waits = say`${waitText(waiting, 'message')} for it.`
   if (expired === 0) return waits
-  const among = queuedMessages > LOOKED_MAX ? ` (the oldest ${LOOKED_MAX} were looked at)` : ''
-  const over = `${counted(expired, 'message')} in its queue ${expired === 1 ? 'has' : 'have'} expired and will not be sent${among}.`
-  return waiting === 0 ? over : `${waits} ${over}`
+  const among = queuedMessages > LOOKED_MAX ? say` (the oldest ${LOOKED_MAX} were looked at)` : ''
+  const messages = counted(expired, 'message')
+  const over =
+    expired === 1
+      ? say`${messages} in its queue has expired and will not be sent${among}.`
+      : say`${messages} in its queue have expired and will not be sent${among}.`
+  return waiting === 0 ? over : say`${waits} ${over}`
 }
 
 /** Whether a client has no User Name; null: that is not known of one that is away. */
@@ -53,7 +59,7 @@ function isAnonymous(clientId: string, { broker, decisions }: Inquiry): boolean 
 /** A limit of a queue and its option. */
 interface Bound {
   readonly max: number
-  readonly noun: string
+  readonly noun: Noun
   readonly option: string
 }
 
@@ -66,7 +72,7 @@ interface Bounds {
 /** The limits that hold for the queue of a session: the lower ones only for a client without User Name. */
 function boundsOf(anonymous: boolean, { broker }: Inquiry): Bounds {
   const { queueMessagesMax, queueBytesMax, anonymousQueueMessagesMax, anonymousQueueBytesMax } = broker.limits
-  const lower = (noun: string, all: number, own: number, option: string): Bound =>
+  const lower = (noun: Noun, all: number, own: number, option: string): Bound =>
     anonymous && own < all
       ? { max: own, noun, option: `max_anonymous_${option}` }
       : { max: all, noun, option: `max_${option}` }
@@ -77,7 +83,7 @@ function boundsOf(anonymous: boolean, { broker }: Inquiry): Bounds {
 }
 
 /** The limit that a full queue has reached, or the limits that it has where it is not full any more. */
-export function limitText(clientId: string, inquiry: Inquiry): string {
+export function limitText(clientId: string, inquiry: Inquiry): Saying {
   const anonymous = isAnonymous(clientId, inquiry)
   const bounds = boundsOf(anonymous === true, inquiry)
   const { messages, bytes } = bounds
@@ -85,20 +91,23 @@ export function limitText(clientId: string, inquiry: Inquiry): string {
   if (anonymous !== null && session !== null) {
     const { queuedMessages, queuedBytes } = session
     if (queuedMessages >= messages.max) {
-      return `${waitText(queuedMessages, 'message')} in it, and ${messages.option} allows no more`
+      return say`${waitText(queuedMessages, 'message')} in it, and ${messages.option} allows no more`
     }
     // Fewer messages than may wait, and little room for bytes: it is the bytes.
     if (queuedBytes * 2 >= bytes.max) {
-      return `${waitText(queuedBytes, 'byte')} in it, and ${bytes.option} allows ${bytes.max.toLocaleString('en')}`
+      return say`${waitText(queuedBytes, 'byte')} in it, and ${bytes.option} allows ${bytes.max}`
     }
   }
-  const text = boundsText(bounds)
+  const list = boundsText(bounds)
+  const text = say`at most ${list} may wait`
   if (anonymous !== null) return text
   const lower = boundsText(boundsOf(true, inquiry))
-  return lower === text ? text : `${text}; for a client without User Name, ${lower.replace(' may wait', '')}`
+  return textOf(lower) === textOf(list) ? text : say`${text}; for a client without User Name, at most ${lower}`
 }
 
-const boundsText = ({ messages, bytes }: Bounds): string => {
-  const limited = [messages, bytes].filter(({ max }) => max < Number.MAX_SAFE_INTEGER)
-  return `at most ${limited.map(({ max, noun, option }) => `${counted(max, noun)} (${option})`).join(' and ')} may wait`
-}
+/** Limits of a queue, without those that are none. */
+const boundsText = ({ messages, bytes }: Bounds): SayingValue =>
+  [messages, bytes]
+    .filter(({ max }) => max < Number.MAX_SAFE_INTEGER)
+    .map(({ max, noun, option }): SayingValue => say`${counted(max, noun)} (${option})`)
+    .reduce((before, each) => (before === '' ? each : say`${before} and ${each}`), '')

@@ -8,14 +8,7 @@
  * work concerns all of them: the end of a turn, a change of configuration, the figures, the end.
  */
 import type { ReasonCode } from '@recado/protocol'
-import type {
-  ClientInfo,
-  Controller,
-  Observer,
-  ProcessMemory,
-  Transport,
-  TransportHandler,
-} from '../ports.ts'
+import type { ClientInfo, Controller, Observer, ProcessMemory, Transport, TransportHandler } from '../ports.ts'
 import { Context, type CorePorts } from './base/context.ts'
 import type { Limits } from './base/limits.ts'
 import { MemoryGuard, MemoryLevel } from './base/memory-guard.ts'

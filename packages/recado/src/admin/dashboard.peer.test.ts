@@ -257,6 +257,16 @@ suite('the dashboard', { skip: skipWithout('chromium'), timeout: 600_000 }, () =
     await page.getByText('"value": 21.5').waitFor()
     await page.getByRole('main').getByRole('link', { name: 'thermometer' }).waitFor()
 
+    // Sparkplug B: NBIRTH binds the alias 7 to a name, NDATA has the alias alone.
+    await page.goto(`${base}/live?topicFilter=spBv1.0/%23`)
+    await page.getByRole('button', { name: 'Start', exact: true }).click()
+    await page.getByText('Waiting for the first message').waitFor()
+    await thermometer.publish('spBv1.0/plant/NBIRTH/edge', Buffer.from('120d0a054c6576656c100720035003', 'hex'))
+    await page.getByRole('button', { name: /NBIRTH/ }).waitFor()
+    await thermometer.publish('spBv1.0/plant/NDATA/edge', Buffer.from('12061007200350091801', 'hex'))
+    await page.getByRole('button', { name: /NDATA/ }).click()
+    const metric = page.locator('.message', { hasText: 'NDATA' }).locator('pre', { hasText: '"name": "Level"' })
+    assert.match((await metric.textContent())!, /"alias": 7,\s+"type": "Int32",\s+"value": 9/)
     await page.goto(`${base}/topics?topic=live/set`)
     await page.getByRole('button', { name: 'Set retained message' }).click()
     await page.getByLabel('Payload').fill('warm')
@@ -320,6 +330,10 @@ suite('the dashboard', { skip: skipWithout('chromium'), timeout: 600_000 }, () =
       'dark',
       'es',
     ])
+    await page.goto(`${base}/why?topic=secret/x`)
+    const answer = page.locator('.answer-sentence [lang=es]')
+    await answer.waitFor()
+    assert.match((await answer.textContent())!, /^No se envió a nadie: thermometer no puede publicar en este tema/)
     assert.equal(await page.evaluate('getComputedStyle(document.body).backgroundColor'), 'rgb(13, 15, 20)')
     await context.close()
   })

@@ -1,12 +1,12 @@
 /**
- * Payloads as a person can read them: JSON, text, hexadecimal, CBOR, MessagePack.
+ * Payloads as a person can read them: JSON, text, hexadecimal, CBOR, MessagePack, Sparkplug B.
  *
- * The two binary decoders are loaded when a payload is looked at with them. Invariant: whatever the bytes are, the answer is
+ * The three binary decoders are loaded when a payload is looked at with them. Invariant: whatever the bytes are, the answer is
  * text, which the page shows as text.
  */
 import type { Bytes } from './types.ts'
 
-export const views = ['auto', 'json', 'text', 'hex', 'cbor', 'msgpack'] as const
+export const views = ['auto', 'json', 'text', 'hex', 'cbor', 'msgpack', 'sparkplug'] as const
 export type View = (typeof views)[number]
 
 /** Bytes of one line of hexadecimal. */
@@ -90,8 +90,15 @@ function plain(value: unknown): string {
   )
 }
 
-/** Shows a payload in a view. */
-export async function decode(payload: Bytes, view: View): Promise<Decoded> {
+/** Topics of Sparkplug B whose payloads are Protocol Buffers; those of STATE are JSON. */
+const SPARKPLUG = /^spBv1\.0\/[^/]+\/[ND](?:BIRTH|DEATH|DATA|CMD)\//
+
+/** Shows a payload in a view. `topic` is a hint for `auto`. */
+export async function decode(payload: Bytes, view: View, topic = ''): Promise<Decoded> {
+  if (view === 'auto' && SPARKPLUG.test(topic)) {
+    const decoded = await decode(payload, 'sparkplug', topic)
+    if (decoded.fault === null) return decoded
+  }
   const chosen = view === 'auto' ? choose(payload) : null
   const as = chosen?.as ?? (view as Decoded['as'])
   if (chosen !== null && as !== 'hex') return chosen
@@ -119,6 +126,16 @@ export async function decode(payload: Bytes, view: View): Promise<Decoded> {
         return { text: plain(decodePack(bytes, { useBigInt64: true })), as, fault: null }
       } catch (error) {
         return failed(`MessagePack: ${(error as Error).message}`)
+      }
+    case 'sparkplug':
+      try {
+        const [{ sparkplug }, { namesFor }] = await Promise.all([
+          import('./sparkplug.ts'),
+          import('./sparkplug-names.ts'),
+        ])
+        return { text: plain(sparkplug(bytes, namesFor(topic))), as, fault: null }
+      } catch (error) {
+        return failed(`Sparkplug B: ${(error as Error).message}`)
       }
   }
 }

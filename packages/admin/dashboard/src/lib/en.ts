@@ -278,6 +278,7 @@ export const en = {
   'view.hex': 'Hexadecimal',
   'view.cbor': 'CBOR',
   'view.msgpack': 'MessagePack',
+  'view.sparkplug': 'Sparkplug B',
 
   'publish.text': 'Publish a message as the broker itself; it goes the way of every other.',
   'publish.format': 'Typed as',

@@ -285,6 +285,7 @@ export const es: Readonly<Record<keyof typeof en, string>> = {
   'view.hex': 'Hexadecimal',
   'view.cbor': 'CBOR',
   'view.msgpack': 'MessagePack',
+  'view.sparkplug': 'Sparkplug B',
 
   'publish.text': 'Publique un mensaje como el propio broker; sigue el camino de todos los demás.',
   'publish.format': 'Escrito como',

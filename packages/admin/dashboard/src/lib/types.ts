@@ -175,9 +175,19 @@ export interface Drops {
   readonly items: readonly Drop[]
 }
 
+/** Part of a sentence of `why`. */
+export type SayingValue = string | number | Saying
+
+/** A sentence of `why`: an English template, and its values. */
+export interface Saying {
+  readonly template: string
+  readonly values: readonly SayingValue[]
+}
+
 export interface Reason {
   readonly code: string
   readonly sentence: string
+  readonly said: Saying
   readonly clientId: string | null
   readonly atMs: number | null
 }
@@ -186,6 +196,7 @@ export interface Why {
   readonly topic: string
   readonly clientId: string | null
   readonly sentence: string
+  readonly said: Saying
   readonly reasons: readonly Reason[]
   readonly lastPublished: {
     readonly atMs: number

@@ -4,6 +4,7 @@
  * Invariant: the page keeps the last `MESSAGES_MAX`; while it is paused, what comes is kept too and shown afterwards.
  */
 import { useSignal } from '@preact/signals'
+import { useEffect, useRef } from 'preact/hooks'
 import { preview, type View, views } from '../lib/decode.ts'
 import { exactTime } from '../lib/format.ts'
 import { t } from '../lib/i18n.ts'
@@ -60,7 +61,7 @@ export function MessageRow({ message, view }: { message: Numbered<LiveMessage>; 
       </button>
       {isOpen.value ? (
         <div class="message-body">
-          <Payload payload={message.payload} view={view} />
+          <Payload payload={message.payload} view={view} topic={message.topic} />
           <Facts
             rows={[
               [t('publisher'), message.clientId === null ? null : <ClientLink clientId={message.clientId} />],
@@ -74,6 +75,22 @@ export function MessageRow({ message, view }: { message: Numbered<LiveMessage>; 
   )
 }
 
+/** Keeps the names of metrics that BIRTH messages of Sparkplug bind to aliases. `messages`: the latest first. */
+function useSparkplugNames(messages: readonly Numbered<LiveMessage>[]): void {
+  const done = useRef(0)
+  const latest = messages[0]?.number ?? 0
+  useEffect(() => {
+    const births = messages.filter(
+      ({ number, topic }) => number > done.current && /^spBv1\.0\/[^/]+\/[ND]BIRTH\//.test(topic),
+    )
+    done.current = latest
+    if (births.length === 0) return
+    void import('../lib/sparkplug-names.ts').then(async ({ rememberNames }) => {
+      for (const { topic, payload } of births.reverse()) await rememberNames(topic, payload)
+    })
+  }, [latest])
+}
+
 export function LivePage() {
   const filter = queryOf('topicFilter')
   const withRetained = queryOf('retained') === 'true'
@@ -81,6 +98,7 @@ export function LivePage() {
   const view: View = (views as readonly string[]).includes(viewText) ? (viewText as View) : 'auto'
   const stream = useMessages(MESSAGES_MAX)
   const paused = useSignal<readonly Numbered<LiveMessage>[] | null>(null)
+  useSparkplugNames(stream.messages)
   const shown = paused.value ?? stream.messages
   const newer = paused.value === null ? 0 : (stream.messages[0]?.number ?? 0) - (paused.value[0]?.number ?? 0)
   const start = (event: Event): void => {

@@ -215,7 +215,7 @@ function Retained({ topic }: { topic: string }) {
           <Empty>{t('topics.noRetained')}</Empty>
         ) : (
           <div class="stack">
-            <Payload payload={message.payload} view={view.value} />
+            <Payload payload={message.payload} view={view.value} topic={message.topic} />
             <Facts
               rows={[
                 ['QoS', String(message.qos)],

@@ -1,15 +1,18 @@
 /**
  * "Why was this message not delivered?": a topic and, if known, a client, and the answer as a sentence.
  *
- * The question is in the address, so that an answer can be shown to somebody else. The sentences are the broker's, in English;
- * the heading of each reason is in the reader's language.
+ * The question is in the address, so that an answer can be shown to somebody else. The sentences are the broker's, which
+ * sends them as templates, too, so that they can be in the reader's language.
  */
-import { useSignal } from '@preact/signals'
+import { signal, useSignal } from '@preact/signals'
+import { useEffect } from 'preact/hooks'
 import { ask, may } from '../lib/api.ts'
 import { maybe, t, verdictName } from '../lib/i18n.ts'
 import { usePoll } from '../lib/poll.ts'
+import { language } from '../lib/preferences.ts'
 import { queryOf, setQuery } from '../lib/router.ts'
-import type { Reason, Recipient, Why } from '../lib/types.ts'
+import { translate } from '../lib/sayings.ts'
+import type { Reason, Recipient, Saying, Why } from '../lib/types.ts'
 import { Icon } from '../ui/icon.tsx'
 import { Badge, Card, ClientLink, Empty, Failure, Field, Loading, PageHead, Time } from '../ui/parts.tsx'
 import { type Column, Table } from '../ui/table.tsx'
@@ -41,6 +44,22 @@ function toneOf(verdict: string): 'ok' | 'warning' | 'neutral' {
   return verdict === 'waits' || verdict === 'not-chosen' ? 'neutral' : 'warning'
 }
 
+/** Spanish templates, once they have been loaded. */
+const spanish = signal<Readonly<Record<string, string>> | null>(null)
+
+/** A sentence of the broker in the reader's language where it is known in it, otherwise in English. */
+function Sentence({ of: { sentence, said } }: { of: { sentence: string; said: Saying } }) {
+  const isSpanish = language.value === 'es'
+  useEffect(() => {
+    if (!isSpanish || spanish.value !== null) return
+    void import('../lib/why-es.ts').then(({ whyInSpanish }) => {
+      spanish.value = whyInSpanish
+    })
+  }, [isSpanish])
+  const translated = isSpanish && spanish.value !== null ? translate(said, spanish.value, 'es') : null
+  return <span lang={translated === null ? 'en' : 'es'}>{translated ?? sentence}</span>
+}
+
 /** Whether the answer is that it arrives. */
 const arrives = ({ reasons }: Why): boolean => reasons.length === 0
 
@@ -52,8 +71,8 @@ function Answer({ why }: { why: Why }) {
         <Icon name={arrives(why) ? 'ok' : 'warning'} />
         <div>
           <p class="answer-kind">{arrives(why) ? t('why.arrives') : titleOf(first!)}</p>
-          <p class="answer-sentence" lang="en">
-            {why.sentence}
+          <p class="answer-sentence">
+            <Sentence of={why} />
           </p>
           <p class="muted">
             {first === undefined ? null : first.atMs === null ? t('why.holdsNow') : <Time atMs={first.atMs} />}
@@ -67,8 +86,7 @@ function Answer({ why }: { why: Why }) {
               <li key={each.code}>
                 <strong>{titleOf(each)}</strong> {each.atMs === null ? <Badge>{t('why.now')}</Badge> : null}
                 <br />
-                <span lang="en">{each.sentence}</span>{' '}
-                {more === 0 ? null : <span class="muted">{t('why.more', { n: more })}</span>}
+                <Sentence of={each} /> {more === 0 ? null : <span class="muted">{t('why.more', { n: more })}</span>}
               </li>
             ))}
           </ul>

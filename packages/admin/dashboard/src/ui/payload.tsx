@@ -11,17 +11,17 @@ import type { Bytes, Properties } from '../lib/types.ts'
 export const viewNames = (): readonly (readonly [View, string])[] =>
   views.map((view) => [view, t(`view.${view}`)] as const)
 
-export function Payload({ payload, view }: { payload: Bytes; view: View }) {
+export function Payload({ payload, view, topic }: { payload: Bytes; view: View; topic: string }) {
   const shown = useSignal<Decoded | null>(null)
   useEffect(() => {
     let isOver = false
-    void decode(payload, view).then((decoded) => {
+    void decode(payload, view, topic).then((decoded) => {
       if (!isOver) shown.value = decoded
     })
     return () => {
       isOver = true
     }
-  }, [payload, view])
+  }, [payload, view, topic])
   const decoded = shown.value
   return (
     <div class="payload">

@@ -284,7 +284,7 @@ function acceptMessage(connection: PublishingClient, publish: Publish, topic: st
   if (message === null) return
   if (message.retain) message.source = connection.source ?? session.client
   if (context.observesMessages) context.observer?.['message.published']?.({ client: connection, message })
-  if (context.watching !== null && context.watching.next(connection, message)) message.isWatched = true
+  if (context.watching?.next(connection, message)) message.isWatched = true
   const taking = qos > 0 && connection.protocolVersion === 5 ? Taking.Told : Taking.Untold
   const { reasonCode, hasRows, isRetained, isForwarded, owesDisk, work } = parts.intake.accept(message, taking)
   message.letGo()

@@ -10,7 +10,12 @@ interface Open {
   readonly traffic: Traffic
 }
 
-function scene(): { counts: ListenerCounts; open: Set<Open>; connect: (messages: number) => Open; close: (each: Open) => void } {
+function scene(): {
+  counts: ListenerCounts
+  open: Set<Open>
+  connect: (messages: number) => Open
+  close: (each: Open) => void
+} {
   const counts = new ListenerCounts()
   const open = new Set<Open>()
   const connect = (messages: number): Open => {

@@ -6,8 +6,8 @@
  * and nothing for a message.
  */
 import type { Clock, Store } from '../../ports.ts'
-import type { Metrics } from '../base/metrics.ts'
 import type { MessageCountdown } from '../base/message-countdown.ts'
+import type { Metrics } from '../base/metrics.ts'
 
 /** Part of the context that measuring needs. */
 export interface MeasuringContext {
