@@ -8,7 +8,7 @@
  */
 import type { ServerOptions } from 'node:http'
 import { fileURLToPath } from 'node:url'
-import { getRequestListener } from '@hono/node-server'
+import { getRequestListener, RequestError } from '@hono/node-server'
 import type { Broker } from '@recado/broker'
 import { z } from 'zod'
 import { AuditLog } from './access/audit.ts'
@@ -16,11 +16,12 @@ import { Identification } from './access/identify.ts'
 import { Sessions } from './access/sessions.ts'
 import type { TokenFile } from './access/tokens.ts'
 import type { AdminHost } from './host.ts'
-import { appOf } from './http/app.ts'
+import { appOf, securityHeaders } from './http/app.ts'
 import { type Handler, RequestLimit } from './http/flood.ts'
 import { openApi } from './http/openapi.ts'
 import { type Operation, operation } from './http/operation.ts'
 import { pathOf } from './http/path.ts'
+import { Problem } from './http/problem.ts'
 import { History } from './metrics/history.ts'
 import { Latencies } from './metrics/latencies.ts'
 import { Watches } from './metrics/watches.ts'
@@ -120,7 +121,11 @@ export class Admin {
     const app = appOf(all, { identification, audit: parts.audit, failed })
     const listener = getRequestListener((request, bindings) => app.fetch(request, bindings as never), {
       overrideGlobalObjects: false,
+      // HTTP/1.0, which health checks may speak, has no Host header.
+      hostname: 'localhost',
       errorHandler: (error) => {
+        // A Host header or a path that is none is nothing for the log.
+        if (error instanceof RequestError) return malformed()
         failed('a request', error)
         return new Response(null, { status: 500 })
       },
@@ -175,6 +180,13 @@ export class Admin {
     this.#stopObserving()
     await this.exportBy(null)
   }
+}
+
+/** Answer to a request that is so malformed that it reaches no operation. */
+function malformed(): Response {
+  const problem = new Problem(400, 'The Host header or the path of the request is malformed.')
+  const headers = { ...securityHeaders, 'content-type': 'application/problem+json' }
+  return new Response(JSON.stringify(problem.document('')), { status: 400, headers })
 }
 
 function documentOperation(all: readonly Operation[], version: string): Operation {

@@ -5,6 +5,7 @@ import { connect as connectSocket } from 'node:net'
 import { test } from 'node:test'
 import { http } from '@recado/broker'
 import { connect } from '@recado/client'
+import { UNREAD_MS } from './http/unread.ts'
 import { serve } from './testing/api.ts'
 
 /** Sends bytes as they are; resolves with all that comes back. */
@@ -78,6 +79,8 @@ test('bodies that are too large, of another type or no JSON are refused', async 
   assert.equal((await ask('/api/v1/publish', { ...publish, raw: Buffer.from([0xff, 0xfe]) })).status, 400)
   const form = { 'content-type': 'text/plain' }
   assert.equal((await ask('/api/v1/publish', { ...publish, raw: '{"topic":"a"}', headers: form })).status, 415)
+  const gzip = { 'content-encoding': 'gzip' }
+  assert.equal((await ask('/api/v1/publish', { ...publish, raw: '{"topic":"a"}', headers: gzip })).status, 415)
   const deep = '['.repeat(100_000) + ']'.repeat(100_000)
   assert.equal((await ask('/api/v1/publish', { ...publish, raw: deep })).status, 422)
   const proto = '{"topic":"a","__proto__":{"role":"admin"}}'
@@ -100,6 +103,38 @@ test('requests that are no HTTP, or are smuggled in another, end the connection'
     assert.match(await raw(port, text), /^HTTP\/1\.1 4\d\d /)
   }
   assert.equal((await ask('/livez')).status, 200)
+})
+
+test('a Host header that is none is the fault of who sent it, and HTTP/1.0 needs none', async (context) => {
+  const { port, lines } = await serve(context)
+  assert.match(await raw(port, 'GET /livez HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 200 .*\{"status":"ok"\}$/s)
+  // Without a name of this machine nobody is served without a login.
+  assert.match(await raw(port, 'GET /api/v1/server HTTP/1.0\r\n\r\n'), /^HTTP\/1\.1 401 /)
+  for (const host of ['a b/c@d', '[::1', 'x/../y', 'evil:99999999']) {
+    const request = `GET /api/v1/server HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`
+    assert.match(await raw(port, request), /^HTTP\/1\.1 400 .*application\/problem\+json/s, host)
+  }
+  assert.deepEqual(lines, [])
+})
+
+test('a connection whose answer is not read is closed after a time, and one that reads is not', async (context) => {
+  const { admin, broker } = await serve(context)
+  const timeouts: (number | undefined)[] = []
+  const watched = http(async (request, response) => {
+    await admin.handler(request, response)
+    timeouts.push(request.socket.timeout)
+  }, admin.serverOptions)
+  const { port } = await broker.listen({ port: 0, host: '127.0.0.1', protocol: watched })
+  // Answers that nobody reads, until the socket takes no more.
+  const socket = connectSocket(port, '127.0.0.1').pause()
+  context.after(() => socket.destroy())
+  socket.on('error', () => undefined)
+  socket.write('GET /api/v1/openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(300))
+  while (!timeouts.includes(UNREAD_MS)) await new Promise((resolve) => setImmediate(resolve))
+  const { keepAliveTimeout } = admin.serverOptions
+  const text = await raw(port, 'GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+  assert.match(text, /^HTTP\/1\.1 200 /)
+  assert.ok(keepAliveTimeout! <= UNREAD_MS)
 })
 
 test('paths lead nowhere else', async (context) => {

@@ -18,6 +18,7 @@ import { type Caller, isEnough } from '../access/roles.ts'
 import { isChange, type Operation } from './operation.ts'
 import { type Fault, Problem } from './problem.ts'
 import { Reply } from './reply.ts'
+import { endIfUnread } from './unread.ts'
 
 /** Bytes of the largest body. */
 export const BODY_BYTES_MAX: number = 1_048_576
@@ -158,6 +159,9 @@ async function bodyOf(context: Context<Env>): Promise<unknown> {
   if (type !== 'application/json') {
     throw new Problem(415, 'Send the body as JSON, with the header "Content-Type: application/json".')
   }
+  if ((req.header('content-encoding') ?? 'identity').toLowerCase() !== 'identity') {
+    throw new Problem(415, 'Send the body as it is, without a Content-Encoding.')
+  }
   const tooLarge = (): Problem =>
     new Problem(413, `The body may have at most ${BODY_BYTES_MAX} bytes.`, { headers: { connection: 'close' } })
   if (Number(req.header('content-length') ?? 0) > BODY_BYTES_MAX) throw tooLarge()
@@ -190,7 +194,7 @@ function write(reply: Reply, operation: Operation, context: Context<Env>): Respo
     // A copy may be kept, and has to be asked about each time.
     headers['cache-control'] = 'private, no-cache'
     const known = context.env.incoming.headers['if-none-match']
-    if (known?.split(',').some((each) => each.trim().replace(/^W\//, '') === tag))
+    if (known?.split(',').some((each) => ['*', tag].includes(each.trim().replace(/^W\//, ''))))
       return send(context, 304, headers, null)
   }
   return send(context, status, headers, text)
@@ -204,6 +208,7 @@ function send(
   body: Buffer | null,
 ): Response {
   if (body !== null) headers['content-length'] = String(body.length)
+  endIfUnread(outgoing)
   outgoing.writeHead(status, headers)
   outgoing.end(body ?? undefined)
   return RESPONSE_ALREADY_SENT

@@ -75,6 +75,14 @@ export function orderFrom<Item>(
   return { name, isDescending, valueIn }
 }
 
+/** Items of a page whose text is made in a turn of its own. */
+const LONG = 100
+
+/** Lets others have their turn before the answer is made of a long page: looking for it has used up this one. */
+async function othersFirst(items: number): Promise<void> {
+  if (items > LONG) await new Promise((resolve) => setImmediate(resolve))
+}
+
 /** Page in the order of keys; it may be short and still not be the last. */
 export async function pageByKey<Item>(
   listing: Listing<Item>,
@@ -83,6 +91,7 @@ export async function pageByKey<Item>(
   const after = cursor === undefined ? undefined : decode(cursor)
   if (after !== undefined && typeof after !== 'string') throw badCursor()
   const { items, next } = await listing.page({ limit, ...(after === undefined ? {} : { after }) })
+  await othersFirst(items.length)
   return { items: [...items], next: next === null ? null : encode(next) }
 }
 
@@ -129,6 +138,7 @@ export async function pageInOrder<Item>(
   cut()
   const last = best.at(-1)
   const next = hasMore && last !== undefined ? encode([order?.name ?? '', last.value, last.key]) : null
+  await othersFirst(best.length)
   return { items: best.map(({ item }) => item as Item), next }
 }
 

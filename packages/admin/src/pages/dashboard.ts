@@ -11,6 +11,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { extname, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { endIfUnread } from '../http/unread.ts'
 
 /** Views with an address of their own; the page finds out which one it is. */
 const views: ReadonlySet<string> = new Set([
@@ -121,6 +122,7 @@ export class Dashboard {
     }
     const takesGzip = /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))
     const sent = takesGzip && zipped !== null ? zipped : body
+    endIfUnread(response)
     response.writeHead(200, {
       ...common,
       'content-type': type,

@@ -7,7 +7,7 @@
 import { checkOptions, type Rule, type Rules, whole } from '@recado/protocol'
 
 /** Milliseconds of work before others have their turn. */
-const SLICE_MS = 2
+const SLICE_MS = 1
 /** Looks between two looks at the clock. */
 const LOOKS = 16
 const PAGE_ITEMS = 100
