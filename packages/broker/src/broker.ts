@@ -49,7 +49,7 @@ import { clientInfoOf } from './core/base/client-info.ts'
 import { isDelayed, parseDelayed } from './core/base/delay-topics.ts'
 import { type Limits, resolveLimits } from './core/base/limits.ts'
 import { Message, Taking } from './core/base/message.ts'
-import { EVERY_MAX, MessageCountdown } from './core/base/message-countdown.ts'
+import { MessageCountdown } from './core/base/message-countdown.ts'
 import type { MetricValues } from './core/base/metric-table.ts'
 import type { CoreOptions } from './core/base/options.ts'
 import { copyOf } from './core/base/payload-blocks.ts'
@@ -585,21 +585,9 @@ export class Broker {
     if (core.context.watching !== null) throw new OptionError('messages are followed already: end that first')
     const watching = new MessageCountdown(guardedWatch(watch, this.#hookFailed))
     core.watch(watching)
-    return {
-      get every() {
-        return watching.every
-      },
-      set every(every) {
-        check('every', every, whole(1, EVERY_MAX))
-        watching.every = every
-      },
-      get messages() {
-        return watching.messages
-      },
-      end() {
-        if (core.context.watching === watching) core.watch(null)
-      },
-    }
+    return watching.handle(() => {
+      if (core.context.watching === watching) core.watch(null)
+    })
   }
 
   /**

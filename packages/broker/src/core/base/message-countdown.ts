@@ -4,10 +4,11 @@
  * `Core.watch` makes one; whatever accepts a message counts it by `next`. Invariant: a message that the watch is not told
  * of costs a decrement and a comparison, and the watch knows how many there were.
  */
-import type { ApplicationMessage, ClientInfo, MessageWatch } from '../../ports.ts'
+import { check, whole } from '@recado/protocol'
+import type { ApplicationMessage, ClientInfo, MessageWatch, Watching } from '../../ports.ts'
 
 /** Most messages from one that the watch is told of to the next: the countdown stays a small integer. */
-export const EVERY_MAX = 1_000_000_000
+const EVERY_MAX = 1_000_000_000
 
 export class MessageCountdown {
   readonly watch: MessageWatch
@@ -39,6 +40,24 @@ export class MessageCountdown {
   /** Messages that have been published since the watch began. */
   get messages(): number {
     return this.#before + this.#from - this.#left
+  }
+
+  /** Makes the watch at work for the embedder, who may set anything. */
+  handle(end: () => void): Watching {
+    const countdown = this
+    return {
+      get every() {
+        return countdown.every
+      },
+      set every(every) {
+        check('every', every, whole(1, EVERY_MAX))
+        countdown.every = every
+      },
+      get messages() {
+        return countdown.messages
+      },
+      end,
+    }
   }
 
   /** Counts a message. Returns true when the watch was told of it and follows it. */
