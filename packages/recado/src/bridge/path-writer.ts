@@ -16,11 +16,18 @@ export class PathWriter {
   readonly #identity: string
   /** Property Length and the User Property of a message that begins here; its last bytes are the marks of the message. */
   readonly #own: Uint8Array
+  /** As `own`, with a Topic Alias before it, and the place of that. */
+  readonly #aliased: Uint8Array
+  readonly #aliasAt: number
 
   constructor(identity: string) {
     this.#identity = identity
     const value = `${identity}:${'0'.repeat(MARK_DIGITS)}`
     this.#own = encodeProperties({ userProperties: [[PATH_PROPERTY, value]] }, PacketType.PUBLISH)
+    const alias = encodeProperties({ topicAlias: 1 }, PacketType.PUBLISH)
+    this.#aliased = joinPropertyFields(alias, this.#own)
+    // The Property Length may have another number of bytes: counted from the end.
+    this.#aliasAt = this.#aliased.length - (this.#own.length - lengthBytes(this.#own)) - 2
   }
 
   /**
@@ -29,11 +36,21 @@ export class PathWriter {
    */
   field(message: RelayedMessage, topic: string, nowMs: number, topicAlias: number): Uint8Array | null {
     const { payload } = message
+    // Most messages have no properties: nothing is joined for them.
+    if (message.propertyField(nowMs, null, 0).length === 1) {
+      const bare = topicAlias === 0 ? this.#own : this.#aliased
+      if (topicAlias !== 0) {
+        bare[this.#aliasAt] = topicAlias >>> 8
+        bare[this.#aliasAt + 1] = topicAlias & 0xff
+      }
+      writeMarks(bare, bare.length - MARK_DIGITS, topic, payload)
+      return bare
+    }
     const field = message.propertyField(nowMs, null, topicAlias)
-    const own = this.#own
-    if (field.length === 1 || !hasName(field)) {
+    if (!hasName(field)) {
+      const own = this.#own
       writeMarks(own, own.length - MARK_DIGITS, topic, payload)
-      return field.length === 1 ? own : joinPropertyFields(field, own)
+      return joinPropertyFields(field, own)
     }
     const path = pathOf(message.properties)
     const longer = pathWith(path, this.#identity)
@@ -62,4 +79,11 @@ export function pathWith(path: string, identity: string): string {
 /** Whether the name of the property may be there: bytes of it stand in the field. */
 function hasName({ buffer, byteOffset, byteLength }: Uint8Array): boolean {
   return Buffer.from(buffer, byteOffset, byteLength).includes(NAME_BYTES)
+}
+
+/** Returns the number of bytes of the Property Length that a field begins with. */
+function lengthBytes(field: Uint8Array): number {
+  let bytes = 1
+  while (field[bytes - 1]! > 0x7f) bytes++
+  return bytes
 }

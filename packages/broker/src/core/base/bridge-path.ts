@@ -67,8 +67,8 @@ export function pathOf(properties: Properties): string {
 
 /** Whether the broker with this identity is on a path. */
 export function isOnPath(path: string, identity: string): boolean {
-  // Of every message over a bridge: no list is made.
-  return path !== '' && `,${path},`.includes(`,${identity},`)
+  // Every message over a bridge is looked at: no list is made, and mostly no other text.
+  return path.includes(identity) && `,${path},`.includes(`,${identity},`)
 }
 
 /** Whether bridges have brought a message with this path; false where a client has published it anew. */

@@ -139,7 +139,7 @@ function drawPath(later: Chance, { atMs, step }: TimedStep, clients: readonly Cl
   return { atMs, step: { ...step, copiesPath: true } }
 }
 
-/** The last steps of a plan: QoS 0 fills a line whose other end does not read, and what waits behind it has to go. */
+/** The last steps of a plan: QoS 0 fills a line that takes no bytes, and what waits behind it has to go. */
 function drawFlood(later: Chance, bridges: readonly BridgePlan[], clients: readonly ClientPlan[]): TimedStep[] {
   const bridge = later.between(0, bridges.length - 1)
   const { owner, lines, cable } = bridges[bridge]!
@@ -151,7 +151,7 @@ function drawFlood(later: Chance, bridges: readonly BridgePlan[], clients: reado
   const publish = { kind: 'publish', client, topic, retain: false, isEmpty: false } as const
   const startMs = LENGTH_MS + 15_000
   return [
-    { atMs: startMs, step: { kind: 'stop-reading', bridge, ms: 1_500 } },
+    { atMs: startMs, step: { kind: 'stall', bridge, ms: 1_500 } },
     { atMs: startMs + 10, step: { ...publish, qos: 0, bytes: 17_000, count: 24 } },
     { atMs: startMs + 500, step: { ...publish, qos: 1, bytes: 0, count: 2 } },
   ]

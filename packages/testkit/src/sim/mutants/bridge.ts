@@ -117,8 +117,8 @@ export const bridgeMutants: readonly Mutant[] = [
     'a message with properties has no path',
     'recado',
     'PathWriter.field',
-    'return field.length === 1 ? own : joinPropertyFields(field, own);',
-    'return field.length === 1 ? own : field;',
+    'return joinPropertyFields(field, own);',
+    'return field;',
   ),
   mutant(
     'a message with a path does not get the next broker on it',
