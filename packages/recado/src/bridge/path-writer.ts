@@ -16,7 +16,7 @@ export class PathWriter {
   readonly #identity: string
   /** Property Length and the User Property of a message that begins here; its last bytes are the marks of the message. */
   readonly #own: Uint8Array
-  /** As `own`, with a Topic Alias before it, and the place of that. */
+  /** Field as `own` with a Topic Alias before the User Property, and the place of its two bytes. */
   readonly #aliased: Uint8Array
   readonly #aliasAt: number
 
