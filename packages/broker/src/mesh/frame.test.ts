@@ -5,7 +5,7 @@ import { Message } from '../core/base/message.ts'
 import { decodeForwardId, encodeForwardId, ForwardId } from '../core/journal/forward.ts'
 import { NO_VALUE } from '../core/journal/received-ids.ts'
 import { FRAME_VERSION, FrameError, HEAD_BYTES, RESEND, RecordType, readFrame, writeHead } from './frame.ts'
-import { filterOf, filterRecord, idOf, idRecord, MessageReader, publishRecord } from './records.ts'
+import { filterOf, filterRecord, idOf, idRecord, MessageReader, MessageRecords } from './records.ts'
 
 const HEAD = {
   ...{ flags: RESEND, from: 3, to: 65_535, fromEpoch: 4_294_967_295, toEpoch: 7 },
@@ -69,7 +69,7 @@ test('a message is the same behind a link, and its time of expiry is by the cloc
       const sent = messageOf(qos, isTaken, 9_000)
       sent.isTaken = isTaken
       const id = qos === 2 ? new ForwardId(4, 2 ** 47 + 3) : null
-      const record = publishRecord(sent, id)
+      const record = new MessageRecords().write(sent, id)
       assert.equal(record[0], qos === 0 ? RecordType.Once : RecordType.Publish)
       const { message, id: read } = reader.read(readFrame(frameOf({}, record)).records[0]!.body, READ_MS)
       assert.deepEqual(read, id === null ? null : { epoch: 4, number: 2 ** 47 + 3 })
@@ -80,13 +80,16 @@ test('a message is the same behind a link, and its time of expiry is by the cloc
       assert.equal(message.expiresAtMs, 9_000 + READ_MS)
     }
   }
-  const { message } = reader.read(publishRecord(messageOf(1, false, Number.POSITIVE_INFINITY), null).subarray(5), -7)
+  const { message } = reader.read(
+    new MessageRecords().write(messageOf(1, false, Number.POSITIVE_INFINITY), null).subarray(5),
+    -7,
+  )
   assert.equal(message.expiresAtMs, Number.POSITIVE_INFINITY)
 })
 
 test('a record that is no message is refused, and the reader reads the next one', () => {
   const reader = new MessageReader()
-  const body = publishRecord(messageOf(1, false, 9_000), null).subarray(5)
+  const body = new MessageRecords().write(messageOf(1, false, 9_000), null).subarray(5)
   for (let length = 0; length < body.length; length++)
     assert.throws(() => reader.read(body.subarray(0, length), 0), `${length} bytes`)
   assert.equal(reader.read(body, 0).message.topic, 'a/b')
@@ -102,7 +105,7 @@ test('a message with a control character says so behind a link', () => {
   } as const
   const sent = Message.expiring(parts, null, 9_000)
   assert.equal(sent.hasDisallowedCodePoint, true)
-  const { message } = new MessageReader().read(publishRecord(sent, null).subarray(5), 0)
+  const { message } = new MessageReader().read(new MessageRecords().write(sent, null).subarray(5), 0)
   assert.equal(message.hasDisallowedCodePoint, true)
 })
 

@@ -296,7 +296,7 @@ export class Link {
       this.#queue[this.#head++] = DONE
       this.#safe++
       this.bytes -= bytes.length
-      if (forward !== null) this.#context.faults.attempt('mesh', () => forward.acknowledged())
+      if (forward !== null) this.#tell(forward)
     }
     if (this.#head === this.#queue.length) {
       this.#queue.length = 0
@@ -317,6 +317,15 @@ export class Link {
     else wheel.clear(this.#timer)
   }
 
+  /** Tells a message that it is safe there. What that leads to ends nothing else. */
+  #tell(forward: Forward): void {
+    try {
+      forward.acknowledged()
+    } catch (error) {
+      this.fault('mesh', error)
+    }
+  }
+
   #confirm(): void {
     let count = 0
     while (count < this.#waiting.length && this.#waiting[count]!.number <= this.#received) count++
@@ -324,7 +333,11 @@ export class Link {
   }
 
   #takeOnce(body: Uint8Array, behindMs: number): void {
-    this.#context.faults.attempt('mesh', () => this.#owner.handleOnce(this, body, behindMs))
+    try {
+      this.#owner.handleOnce(this, body, behindMs)
+    } catch (error) {
+      this.fault('mesh', error)
+    }
   }
 
   #take(number: number, type: number, body: Uint8Array, behindMs: number): void {
@@ -368,8 +381,9 @@ export class Link {
   /** A record of the other direction is safe. */
   done(incarnation: number, number: number): void {
     if (incarnation !== this.#incarnation) return
-    this.#doneHere.add(number)
-    while (this.#doneHere.delete(this.#safeHere + 1)) this.#safeHere++
+    if (number === this.#safeHere + 1) this.#safeHere++
+    else this.#doneHere.add(number)
+    while (this.#doneHere.size > 0 && this.#doneHere.delete(this.#safeHere + 1)) this.#safeHere++
     this.speak()
   }
 

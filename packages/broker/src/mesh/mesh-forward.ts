@@ -1,10 +1,8 @@
 /**
  * A message on its way to peers: encoded once for all of them, and let go when nothing has to be safe here before.
  */
-import type { Message } from '../core/base/message.ts'
 import { Forward, type ForwardId } from '../core/journal/forward.ts'
 import type { Link } from './link.ts'
-import { publishRecord } from './records.ts'
 
 export class MeshForward extends Forward {
   readonly #record: Uint8Array
@@ -12,10 +10,13 @@ export class MeshForward extends Forward {
   readonly #links: Link[] = []
   #hasBegun = false
 
-  /** @param done called when all of them have acknowledged it */
-  constructor(message: Message, id: ForwardId | null, done: (forward: MeshForward) => void) {
+  /**
+   * @param record the message
+   * @param done called when all of them have acknowledged it
+   */
+  constructor(record: Uint8Array, id: ForwardId | null, done: (forward: MeshForward) => void) {
     super(id)
-    this.#record = publishRecord(message, id)
+    this.#record = record
     this.#done = done
   }
 

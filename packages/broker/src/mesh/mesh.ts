@@ -36,7 +36,7 @@ import { Link, type LinkOwner } from './link.ts'
 import { LocalFilters } from './local-filters.ts'
 import { MeshForward } from './mesh-forward.ts'
 import { Peer } from './peer.ts'
-import { filterOf, filterRecord, idOf, idRecord } from './records.ts'
+import { filterOf, filterRecord, idOf, idRecord, MessageRecords } from './records.ts'
 import { SeenIds } from './seen-ids.ts'
 import { Tunnels } from './tunnels.ts'
 
@@ -73,6 +73,7 @@ export class Mesh implements LinkOwner, OtherCores, DoorwayParts {
   /** Messages at QoS 2 that have not been released, by the key of their identifier. */
   readonly #unreleased: Map<string, ForwardId> = new Map()
   #number = 1
+  readonly #records: MessageRecords = new MessageRecords()
   /** Messages at QoS 2 of this turn, which leave at its end unless they wait for a receipt. */
   #held: MeshForward[] = []
   /** Numbers that other Cores have given, by Core and epoch. */
@@ -95,7 +96,11 @@ export class Mesh implements LinkOwner, OtherCores, DoorwayParts {
     const byCore: (Peer | null)[] = []
     for (let other = 0; other < cores; other++) {
       const link = new Link(other, this, context, bus)
-      byCore.push(other === id ? null : new Peer(link, context, router, (message, peer) => this.#send(message, peer)))
+      byCore.push(
+        other === id
+          ? null
+          : new Peer(link, context, router, this.#records, (message, peer) => this.#send(message, peer)),
+      )
       if (other !== id) this.#unknown.add(other)
     }
     this.#byCore = byCore
@@ -192,7 +197,7 @@ export class Mesh implements LinkOwner, OtherCores, DoorwayParts {
   #newForward(message: Message): MeshForward {
     const isOnce = message.qos === 2
     const id = isOnce ? this.#keep(new ForwardId(this.epoch, this.#number++)) : null
-    const forward = new MeshForward(message, id, (done) => this.#acknowledged(done))
+    const forward = new MeshForward(this.#records.write(message, id), id, (done) => this.#acknowledged(done))
     message.forward = forward
     if (isOnce) {
       if (this.#held.length === 0) this.#core.context.turn.add(this)
@@ -216,7 +221,7 @@ export class Mesh implements LinkOwner, OtherCores, DoorwayParts {
 
   /** The journal has kept the receipt from before, and its publisher has sent the message again. */
   forwardAgain(message: Message, id: ForwardId): void {
-    const forward = new MeshForward(message, id, (done) => this.#acknowledged(done))
+    const forward = new MeshForward(this.#records.write(message, id), id, (done) => this.#acknowledged(done))
     forward.isGated = true
     const route = this.#core.router.find(message.topic)
     for (const { subscriber } of route?.targets ?? []) if (subscriber instanceof Peer) forward.add(subscriber.link)

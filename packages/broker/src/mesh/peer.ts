@@ -9,7 +9,7 @@ import { ARRIVED, type Message } from '../core/base/message.ts'
 import type { Router } from '../core/routing/router.ts'
 import { Readiness, type Subscriber, SubscriptionEntry } from '../core/routing/subscriber.ts'
 import type { Link } from './link.ts'
-import { publishRecord } from './records.ts'
+import type { MessageRecords } from './records.ts'
 
 export class Peer implements Subscriber {
   readonly isPeer = true
@@ -21,16 +21,24 @@ export class Peer implements Subscriber {
   readonly link: Link
   readonly #context: Context
   readonly #router: Router
+  readonly #records: MessageRecords
   readonly #forward: (message: Message, peer: Peer) => void
   readonly #subscriptions: Map<string, SubscriptionEntry> = new Map()
   /** Topic Filters of which a snapshot under way has said nothing yet; null: there is none. */
   #stale: Set<string> | null = null
 
   /** @param forward sends a message at QoS 1 or 2 to this one, among others */
-  constructor(link: Link, context: Context, router: Router, forward: (message: Message, peer: Peer) => void) {
+  constructor(
+    link: Link,
+    context: Context,
+    router: Router,
+    records: MessageRecords,
+    forward: (message: Message, peer: Peer) => void,
+  ) {
     this.link = link
     this.#context = context
     this.#router = router
+    this.#records = records
     this.#forward = forward
   }
 
@@ -41,7 +49,7 @@ export class Peer implements Subscriber {
   deliver(message: Message): void {
     if (message.forward === ARRIVED) return
     if (message.qos > 0) this.#forward(message, this)
-    else if (!this.link.pushOnce(publishRecord(message, null)))
+    else if (!this.link.pushOnce(this.#records.write(message, null)))
       this.#context.dropped('', message.topic, 0, this.link.isEstablished ? 'slow-reader' : 'offline-qos0')
   }
 

@@ -27,19 +27,41 @@ const ID = 4
 const ID_BYTES = 12
 const TIME_BYTES = 8
 
-/** Returns the record of a message. `id`: at QoS 2. */
-export function publishRecord(message: Message, id: ForwardId | null): Uint8Array {
-  const type = message.qos === 0 ? RecordType.Once : RecordType.Publish
-  // With the record's own head.
-  const writer = new ByteWriter(RECORD_HEAD_BYTES + 1 + ID_BYTES + messageBytes(message))
-  writer.length = RECORD_HEAD_BYTES
-  writer.byte(
-    (message.hasDisallowedCodePoint ? DISALLOWED : 0) | (message.isTaken ? TAKEN : 0) | (id === null ? 0 : ID),
-  )
-  if (id !== null) writeId(writer, id)
-  writeMessage(writer, message)
-  writeRecordHead(writer.bytes, type, writer.length - RECORD_HEAD_BYTES)
-  return writer.bytes.subarray(0, writer.length)
+/** Bytes of a block. */
+const BLOCK_BYTES = 64 * 1024
+
+/**
+ * Writes messages as records, into blocks that many records share: an array for each would cost more than all the rest. A
+ * block lives as long as one of its records.
+ */
+export class MessageRecords {
+  #block: ByteWriter = new ByteWriter(0)
+
+  /** Returns the record of a message. `id`: at QoS 2. */
+  write(message: Message, id: ForwardId | null): Uint8Array {
+    const writer = this.#room(RECORD_HEAD_BYTES + 1 + ID_BYTES + messageBytes(message))
+    const start = writer.length
+    writer.length += RECORD_HEAD_BYTES
+    writer.byte(
+      (message.hasDisallowedCodePoint ? DISALLOWED : 0) | (message.isTaken ? TAKEN : 0) | (id === null ? 0 : ID),
+    )
+    if (id !== null) writeId(writer, id)
+    writeMessage(writer, message)
+    const record = writer.bytes.subarray(start, writer.length)
+    const type = message.qos === 0 ? RecordType.Once : RecordType.Publish
+    writeRecordHead(record, type, record.length - RECORD_HEAD_BYTES)
+    return record
+  }
+
+  /** Returns a writer with room for so many bytes. */
+  #room(bytes: number): ByteWriter {
+    const block = this.#block
+    if (block.length + bytes <= block.bytes.length) return block
+    // A large one has its own, and the block goes on.
+    if (bytes > BLOCK_BYTES / 4) return new ByteWriter(bytes)
+    this.#block = new ByteWriter(BLOCK_BYTES)
+    return this.#block
+  }
 }
 
 function writeId(writer: ByteWriter, { epoch, number }: ForwardId): void {

@@ -103,7 +103,9 @@ export class MeshNode implements BrokerEnd {
       )
       if (isDead()) return
       const mesh = new Mesh(core, {
-        ...{ id: this.index, cores: this.#cores, epoch: this.#process },
+        ...{ id: this.index, cores: this.#cores },
+        // With a disk the epoch is there.
+        ...(this.#isPersistent ? {} : { epoch: this.#process }),
         bus: { send: (to, frame) => this.#send(isDead, to, frame) },
         onReady: () => {
           this.#trace('is ready')

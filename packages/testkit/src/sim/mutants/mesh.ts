@@ -57,7 +57,7 @@ export const meshMutants: readonly Mutant[] = [
     'a record counts as safe though one before it is not',
     'broker',
     'Link.done',
-    'while (this.#doneHere.delete(this.#safeHere + 1)) this.#safeHere++;',
+    'while (this.#doneHere.size > 0 && this.#doneHere.delete(this.#safeHere + 1)) this.#safeHere++;',
     'this.#safeHere = Math.max(this.#safeHere, number);',
   ),
   mutant(
