@@ -39,6 +39,9 @@ export interface NodeWorld {
 }
 
 type Observer = NonNullable<ConstructorParameters<typeof Core>[2]['observer']>
+type Authorizer = NonNullable<ConstructorParameters<typeof Core>[2]['authorizer']>
+/** Verdict of an authorizer that will decide later. */
+const PENDING = -1
 
 export class MeshNode implements BrokerEnd {
   readonly index: number
@@ -61,14 +64,16 @@ export class MeshNode implements BrokerEnd {
   #isClosing = false
   #isCalm = false
   readonly #isPersistent: boolean
+  readonly #lateDecisions: number
   #process = 0
   diskMs: readonly [number, number]
 
-  constructor(index: number, { cores, isPersistent }: MeshPlan, world: NodeWorld, chance: Chance) {
+  constructor(index: number, { cores, isPersistent, lateDecisions }: MeshPlan, world: NodeWorld, chance: Chance) {
     this.index = index
     this.#plan = cores[index]!
     this.#cores = cores.length
     this.#isPersistent = isPersistent
+    this.#lateDecisions = lateDecisions
     this.#world = world
     this.#chance = chance
     this.diskMs = this.#plan.diskMs
@@ -97,7 +102,8 @@ export class MeshNode implements BrokerEnd {
         {
           clock: this.#clock.ofProcess((callback) => machine.guard(isDead, callback)),
           ...{ random: this.#random, processMemory: null, store: this.#disk },
-          ...{ authenticator: null, enhancedAuthenticator: null, authorizer: null, transformer: null },
+          ...{ authenticator: null, enhancedAuthenticator: null, transformer: null },
+          authorizer: this.#lateDecisions > 0 ? this.#authorizer(isDead) : null,
           observer: this.#observer(isDead),
         },
       )
@@ -117,6 +123,20 @@ export class MeshNode implements BrokerEnd {
       this.mesh = mesh
       mesh.start()
     })
+  }
+
+  /** Allows everything, some of it later. */
+  #authorizer(isDead: IsDead): Authorizer {
+    const decideLater = (decide: (reasonCode: number) => void): number => {
+      if (!this.#chance.of(this.#lateDecisions)) return 0
+      this.#world.cover('decision.late')
+      this.#world.loop.after(this.#chance.between(0, 30), () => this.#machine.guard(isDead, () => decide(0)))
+      return PENDING
+    }
+    return {
+      publish: (_client, _topic, _qos, _retain, decide) => decideLater(decide),
+      subscribe: (_client, _subscription, decide) => decideLater(decide),
+    }
   }
 
   #send(isDead: IsDead, to: number, frame: Uint8Array): void {

@@ -90,6 +90,8 @@ export interface MeshPlan {
   readonly bus: BusPlan
   /** Lines of the clients. */
   readonly cable: CableProfile
+  /** Share of decisions about rights that take time, in which their connection is not read. */
+  readonly lateDecisions: number
   readonly clients: readonly ClientPlan[]
   readonly steps: readonly TimedStep[]
 }
@@ -110,7 +112,8 @@ export function makePlan(seed: number): MeshPlan {
     capacityBytes: chance.pick([1_000, 20_000, 1_000_000]),
   }
   const clients = drawClients(chance, count)
-  return { seed, isPersistent, cores, bus, cable, clients, steps: drawSteps(chance, clients, count, isPersistent) }
+  const lateDecisions = chance.pick([0, 0, 0.1, 0.5])
+  return { seed, isPersistent, cores, bus, cable, lateDecisions, clients, steps: drawSteps(chance, clients, count, isPersistent) }
 }
 
 function drawCore(chance: Chance): CorePlan {
