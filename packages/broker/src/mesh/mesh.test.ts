@@ -167,6 +167,20 @@ test('a message at QoS 2 comes once, whichever Core crashes before PUBREC [MQTT-
   }
 })
 
+test('a message at QoS 2 comes once though its publisher has no session any more when it is sent again', () => {
+  const { broker, publisher } = pair('t', true)
+  // The other Core has it, and its acknowledgement is lost.
+  broker.loses = ({ from }) => from === 1
+  publisher.publish({ topic: 't', payload: 'x', qos: 2, packetId: 7 })
+  broker.settle()
+  broker.world(0).core.removeSession(publisher.clientId)
+  broker.settle()
+  broker.loses = () => false
+  broker.crash(1).settle().settle()
+  assert.deepEqual(waitingFor(broker), ['t x'])
+  for (const { figures } of broker.meshes) assert.deepEqual([figures.unreleased, figures.seen], [0, 0])
+})
+
 test('a number that was released while the other Core was down is forgotten there', () => {
   const { broker, publisher } = pair('t', true)
   publisher.publish({ topic: 't', payload: 'x', qos: 2, packetId: 7 })

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Connack, Disconnect, Pingreq, Pingresp, Publish, ReasonCode, Suback, Subscribe } from '@recado/protocol'
+import { type Authorizer, PENDING } from '../ports.ts'
 import { DURABLE } from '../testing/disk-world.ts'
 import { subscriptionTo, type TestClient, will } from '../testing/test-client.ts'
 import { decideLater, type WorldOptions } from '../testing/world.ts'
@@ -129,6 +130,37 @@ test('a client whose home does not read is not read where it was accepted', () =
     broker.run()
   }
   assert.equal(client.transport.isPaused, false)
+})
+
+test('bytes that have waited are not overtaken by those that come when the connection is read again', () => {
+  const asked: string[] = []
+  const decisions: ((reasonCode: number) => void)[] = []
+  const authorizer: Authorizer = {
+    publish: (_client, topic, _qos, _retain, decide) => {
+      asked.push(topic)
+      decisions.push(decide)
+      return PENDING
+    },
+    subscribe: () => 0,
+  }
+  const { broker, client } = strayed({ authorizer })
+  for (const topic of ['1', '2']) {
+    client.publish({ topic, qos: 0 })
+    broker.run()
+  }
+  client.publish({ topic: '3', qos: 0 })
+  broker.world(0).run()
+  const frames = broker.frames.splice(0)
+  assert.ok(frames.length > 0)
+  broker.world(1).together(() => {
+    decisions[0]!(0)
+    for (const { frame } of frames) broker.mesh(1).onFrame(frame)
+  })
+  for (let i = 1; i < 3; i++) {
+    broker.run()
+    decisions[i]!(0)
+  }
+  assert.deepEqual(asked, ['1', '2', '3'])
 })
 
 test('DISCONNECT counts that comes while its connection is not read, and is closed behind it [MQTT-3.14.4-3]', () => {

@@ -56,6 +56,8 @@ export interface ClientWorld {
   /** A new session begins; `isSame`: the client goes on with the one that it had. */
   connected(client: MeshClient, isSame: boolean): void
   disconnected(client: MeshClient): void
+  /** No CONNACK has come for long to a CONNECT of this time. */
+  unanswered(client: MeshClient, dialledMs: number): void
   sent(id: number): void
   acknowledged(id: number): void
   refused(id: number): void
@@ -147,8 +149,11 @@ export class MeshClient implements ConnectionHandler {
         ...(isKept ? { properties: { sessionExpiryIntervalSeconds: NEVER_SECONDS } } : {}),
       }),
     )
+    const dialledMs = loop.nowMs
     this.#timeout = this.#environment.setTimer(() => {
-      if (!this.#isUp) connection.destroy()
+      if (this.#isUp) return
+      this.#world.unanswered(this, dialledMs)
+      connection.destroy()
     }, CONNACK_TIMEOUT_MS)
   }
 

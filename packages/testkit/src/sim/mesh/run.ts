@@ -26,6 +26,8 @@ export interface MeshRunOptions {
 }
 
 const START_MS = 1_000_000_000_000
+/** Time in which the last crash, and the links after it, are over. */
+const CALM_MS = 12_000
 const SETTLE_SLICES = 40
 const SETTLE_MS = 5_000
 const CALM_KINDS: ReadonlySet<string> = new Set(['publish', 'subscribe', 'unsubscribe'])
@@ -62,6 +64,8 @@ class Run {
   readonly #nodes: readonly MeshNode[]
   readonly #clients: readonly MeshClient[]
   #cableCount = 0
+  /** When all faults ended; Infinity before. */
+  #calmMs: number = Number.POSITIVE_INFINITY
 
   constructor(plan: MeshPlan, { trace = false, cover = () => {} }: MeshRunOptions) {
     const { seed } = plan
@@ -118,6 +122,10 @@ class Run {
       disconnected: (client) => {
         line(`${client.plan.clientId} is disconnected`)
         judge.disconnected(client)
+      },
+      unanswered: ({ plan: { clientId } }, dialledMs) => {
+        // What began amid the faults may be lost with them.
+        if (dialledMs > this.#calmMs + CALM_MS) this.#fail('settled', `the CONNECT of ${clientId} is not answered`)
       },
       sent: (id) => {
         line(`message ${id} is sent`)
@@ -249,6 +257,7 @@ class Run {
 
   async #settle(): Promise<void> {
     this.#line?.('* everything is well again')
+    this.#calmMs = this.loop.nowMs
     for (const node of this.#nodes) node.calm()
     this.#bus.calm()
     for (const client of this.#clients) client.calm()

@@ -212,13 +212,6 @@ export const meshMutants: readonly Mutant[] = [
     'if (id !== null) this.#forget(id);',
   ),
   mutant(
-    'a number is released while the message may be sent again',
-    'broker',
-    'Mesh.#released',
-    'if (id.forward !== null && id.forward.open > 0) return;',
-    '',
-  ),
-  mutant(
     'a released number is never forgotten elsewhere',
     'broker',
     'SeenIds.forget',
@@ -318,13 +311,6 @@ export const meshMutants: readonly Mutant[] = [
     'TunnelEntrance.credit',
     'this.#transport.resume();',
     '',
-  ),
-  mutant(
-    'bytes that wait at home are overtaken',
-    'broker',
-    'TunnelExit.data',
-    'if (this.#isPaused || this.#chunks.length > 0)',
-    'if (this.#isPaused)',
   ),
   mutant(
     'the first bytes of a client do not go through its tunnel',
