@@ -113,7 +113,16 @@ export function makePlan(seed: number): MeshPlan {
   }
   const clients = drawClients(chance, count)
   const lateDecisions = chance.pick([0, 0, 0.1, 0.5])
-  return { seed, isPersistent, cores, bus, cable, lateDecisions, clients, steps: drawSteps(chance, clients, count, isPersistent) }
+  return {
+    seed,
+    isPersistent,
+    cores,
+    bus,
+    cable,
+    lateDecisions,
+    clients,
+    steps: drawSteps(chance, clients, count, isPersistent),
+  }
 }
 
 function drawCore(chance: Chance): CorePlan {
