@@ -68,6 +68,13 @@ test('a start loads none of Node’s larger modules, and nothing of a feature th
     broker.filter((path) => /node_modules|packages\/admin\//.test(path)),
     [],
   )
+  // What the API notes from the start; its framework and schemas come with the first request.
+  const admin = await startNeeds('admin/dist/mod.js')
+  assert.ok(admin.some((path) => path.endsWith('why/decisions.js')))
+  assert.deepEqual(
+    admin.filter((path) => path.includes('node_modules')),
+    [],
+  )
 })
 
 test('a start reads few files: the packs of what it needs', () => {

@@ -1,6 +1,7 @@
 /* docs/api/http.md: every operation of the HTTP API, from the OpenAPI document that it serves itself. */
 
-import { createAdmin, openApi } from '../../packages/admin/dist/mod.js'
+import { openApi } from '../../packages/admin/dist/http/openapi.js'
+import { createAdmin } from '../../packages/admin/dist/mod.js'
 import { createBroker } from '../../packages/broker/dist/mod.js'
 
 /** Operations of the API, and the OpenAPI document of them. */
@@ -8,7 +9,7 @@ async function readApi() {
   const broker = createBroker()
   const host = { version: '', login: async () => null, anonymousRole: () => null, log: () => {} }
   const admin = createAdmin(broker, { host, decisionsMax: 1 })
-  const { operations } = admin
+  const operations = await admin.operations()
   const document = openApi(operations, '')
   await admin.close()
   await broker.close()

@@ -4,36 +4,28 @@
  *     const admin = createAdmin(broker, { host })
  *     await broker.listen({ port: 9883, protocol: http(admin.handler, admin.serverOptions) })
  *
+ * What a broker has to note from its start is here; operations, with their framework and schemas, are loaded by the first
+ * request (`http/api.ts`), for most brokers are never asked and 25 MB are much for them.
+ *
  * Invariant: nothing here is on the way of a message but what a sample of about a thousand a second costs.
  */
 import type { ServerOptions } from 'node:http'
 import { fileURLToPath } from 'node:url'
-import { getRequestListener, RequestError } from '@hono/node-server'
 import type { Broker } from '@recado/broker'
-import { z } from 'zod'
 import { AuditLog } from './access/audit.ts'
 import { Identification } from './access/identify.ts'
 import { Sessions } from './access/sessions.ts'
 import type { TokenFile } from './access/tokens.ts'
 import type { AdminHost } from './host.ts'
-import { appOf, securityHeaders } from './http/app.ts'
+import type { Api } from './http/api.ts'
 import { type Handler, RequestLimit } from './http/flood.ts'
-import { openApi } from './http/openapi.ts'
-import { type Operation, operation } from './http/operation.ts'
+import type { Operation } from './http/operation.ts'
 import { pathOf } from './http/path.ts'
-import { Problem } from './http/problem.ts'
 import { History } from './metrics/history.ts'
 import { Latencies } from './metrics/latencies.ts'
+import { ProcessSamples } from './metrics/process-samples.ts'
 import { Watches } from './metrics/watches.ts'
-import { accessOperations } from './operations/access.ts'
-import { backupOperation } from './operations/backup.ts'
-import { clientOperations } from './operations/clients.ts'
-import { healthOperations, ProcessSamples } from './operations/health.ts'
-import { insightOperations } from './operations/insight.ts'
-import { messageOperations } from './operations/messages.ts'
 import type { Parts } from './operations/parts.ts'
-import { serverOperations } from './operations/server.ts'
-import { subscriptionOperations } from './operations/subscriptions.ts'
 import { type Otlp, type OtlpOptions, startOtlp } from './otlp/otlp.ts'
 import { Dashboard } from './pages/dashboard.ts'
 import { Decisions } from './why/decisions.ts'
@@ -65,8 +57,6 @@ export class Admin {
     connectionsCheckingInterval: 2_000,
   }
   readonly handler: Handler
-  /** All operations, for the page of the API. */
-  readonly operations: readonly Operation[]
   readonly #sessions: Sessions = new Sessions()
   readonly #identification: Identification
   #dashboard: Dashboard | null = null
@@ -79,6 +69,8 @@ export class Admin {
   readonly #host: AdminHost
   #otlp: Otlp | null = null
   readonly #limit: RequestLimit
+  readonly #loadApi: () => Promise<Api>
+  #loaded: Promise<Api> | null = null
 
   constructor(broker: Broker, options: AdminOptions) {
     const { host, tokens, decisionsMax = DECISIONS_MAX, dashboard = true, requestsPerSecond } = options
@@ -102,40 +94,38 @@ export class Admin {
     const decisions = decisionsMax === 0 ? null : new Decisions(decisionsMax, () => broker.turnMs)
     this.#watches = new Watches(broker, this.#latencies, decisions)
     if (decisions !== null) this.#stopObserving = broker.observe(decisions.observer)
-    const all: Operation[] = [
-      ...serverOperations(parts),
-      backupOperation(parts),
-      ...accessOperations(parts),
-      ...clientOperations(parts),
-      ...subscriptionOperations(parts),
-      ...messageOperations(parts, decisions),
-      ...insightOperations(parts, decisions),
-      ...healthOperations(parts, this.#samples),
-    ]
-    all.push(documentOperation(all, host.version))
-    this.operations = all
-    const failed = (where: string, error: unknown): void => {
-      const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
-      host.log('error', 'api.failed', `The API has failed at ${where}: ${what}`, { where })
+    this.#loadApi = async () => {
+      const { createApi } = await import('./http/api.ts')
+      return createApi(parts, decisions, this.#samples)
     }
-    const app = appOf(all, { identification, audit: parts.audit, failed })
-    const listener = getRequestListener((request, bindings) => app.fetch(request, bindings as never), {
-      overrideGlobalObjects: false,
-      // HTTP/1.0, which health checks may speak, has no Host header.
-      hostname: 'localhost',
-      errorHandler: (error) => {
-        // A Host header or a path that is none is nothing for the log.
-        if (error instanceof RequestError) return malformed()
-        failed('a request', error)
-        return new Response(null, { status: 500 })
-      },
-    })
     this.#limit = new RequestLimit(requestsPerSecond)
     this.handler = this.limited(async (request, response) => {
       const path = pathOf(request)
       if (this.hasPage(path)) this.#dashboard!.send(path, request, response)
-      else await listener(request, response)
+      else await (await this.#api()).handler(request, response)
     })
+  }
+
+  /** Operations and their handler, which are loaded when the first request comes. */
+  #api(): Promise<Api> {
+    if (this.#loaded !== null) return this.#loaded
+    const loaded = this.#loadApi()
+    this.#loaded = loaded
+    // The next request tries again.
+    loaded.catch(() => {
+      this.#loaded = null
+    })
+    return loaded
+  }
+
+  /** Loads the operations now: the first request that does it holds up the event loop for some 100 ms. */
+  async load(): Promise<void> {
+    await this.#api()
+  }
+
+  /** Returns all operations, for the page of the API. */
+  async operations(): Promise<readonly Operation[]> {
+    return (await this.#api()).operations
   }
 
   /** Makes a handler that is called for no more requests of an address than the API takes, those to the API included. */
@@ -180,31 +170,6 @@ export class Admin {
     this.#stopObserving()
     await this.exportBy(null)
   }
-}
-
-/** Answer to a request that is so malformed that it reaches no operation. */
-function malformed(): Response {
-  const problem = new Problem(400, 'The Host header or the path of the request is malformed.')
-  const headers = { ...securityHeaders, 'content-type': 'application/problem+json' }
-  return new Response(JSON.stringify(problem.document('')), { status: 400, headers })
-}
-
-function documentOperation(all: readonly Operation[], version: string): Operation {
-  let document: unknown
-  return operation({
-    method: 'get',
-    path: '/api/v1/openapi.json',
-    id: 'getOpenApi',
-    tag: 'server',
-    role: null,
-    summary: 'This API as an OpenAPI 3.1 document.',
-    answer: z.record(z.string(), z.unknown()),
-    example: {},
-    handle() {
-      document ??= openApi(all, version)
-      return document
-    },
-  })
 }
 
 /** Makes the API of a broker. */

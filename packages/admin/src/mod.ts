@@ -20,6 +20,5 @@ export type {
   RightsAnswer,
   SettingState,
 } from './host.ts'
-export { openApi } from './http/openapi.ts'
 export type { Operation } from './http/operation.ts'
 export { OtlpError, type OtlpOptions } from './otlp/otlp.ts'

@@ -1,7 +1,7 @@
 /**
  * Serves the operations by HTTP: routing, who may, limits, checks of what comes in, and the form of what goes out.
  *
- * `admin.ts` makes one and hands it the requests of its listeners. Invariants: an operation is called only with what its
+ * `api.ts` makes one and hands it the requests of its listeners. Invariants: an operation is called only with what its
  * schemas allow and by a caller whose role is enough; every failure is a problem document; no answer can be framed,
  * sniffed or cached by others; bodies are bounded before they are read.
  */
@@ -18,6 +18,7 @@ import { type Caller, isEnough } from '../access/roles.ts'
 import { isChange, type Operation } from './operation.ts'
 import { type Fault, Problem } from './problem.ts'
 import { Reply } from './reply.ts'
+import { securityHeaders } from './security-headers.ts'
 import { endIfUnread } from './unread.ts'
 
 /** Bytes of the largest body. */
@@ -36,19 +37,6 @@ export interface AppParts {
   readonly audit: AuditLog
   /** Reports an error that is none of the caller's. */
   failed(operation: string, error: unknown): void
-}
-
-/** The Content-Security-Policy of answers that are no pages. */
-const NO_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
-
-/** Headers of every answer that is no page. */
-export const securityHeaders: Readonly<Record<string, string>> = {
-  'cache-control': 'no-store',
-  'content-security-policy': NO_CONTENT_POLICY,
-  'cross-origin-resource-policy': 'same-origin',
-  'referrer-policy': 'no-referrer',
-  'x-content-type-options': 'nosniff',
-  'x-frame-options': 'DENY',
 }
 
 /** Makes the application. */

@@ -10,9 +10,9 @@ import type { Socket } from 'node:net'
 import { connectionOf } from '@recado/broker'
 import { addressOf } from '../access/identify.ts'
 import { RateLimit } from '../access/rate-limits.ts'
-import { securityHeaders } from './app.ts'
 import { pathOf } from './path.ts'
 import { Problem } from './problem.ts'
+import { securityHeaders } from './security-headers.ts'
 
 /** Requests of an address per second, and in a burst of so many seconds. */
 const REQUESTS_PER_SECOND = 100

@@ -108,10 +108,15 @@ export class Administration {
 
   /**
    * Loads the API when one of these listeners has it. Called before the first listener is opened: the others would be
-   * open while the one of the API is not, for as long as its code is loading.
+   * open while the one of the API is not, for as long as its code is loading. Operations of an API that nobody has
+   * configured are left to the first request: they take 20 MB.
    */
   async prepare(listeners: readonly ListenerConfig[]): Promise<void> {
-    if (listeners.some(servesApi)) await this.#apiOf()
+    const own = listeners.filter(servesApi)
+    if (own.length > 0) {
+      const admin = await this.#apiOf()
+      if (own.some(({ optional }) => optional !== 'port')) await admin.load()
+    }
     await this.#export()
   }
 
