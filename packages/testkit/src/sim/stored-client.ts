@@ -448,6 +448,14 @@ export class StoredClient {
     })
     this.#settlesNow(`subscribe ${topicFilter}`, subscription.ready)
     subscription.ready.catch(process.guard(() => this.#watch.subscriptionIsRefused(process.arrivals)))
+    // One that was granted may be refused when its session is gone, by a server with other limits than before.
+    const onEnd = process.guard(() => {
+      const { name: now } = client.state
+      if (now === 'closing' || now === 'closed' || !this.#wanted.has(topicFilter)) return
+      this.#watch.subscriptionIsRefused(process.arrivals)
+    })
+    // The client has no public word for it.
+    Object.assign(subscription, { onEnd })
   }
 
   /** `by`: which subscription; a message is handed to every one that it matches. Null: the application is done with it. */
