@@ -272,7 +272,7 @@ export class Ledger {
     const stream = `${subscriber} ${here} ${client.plan.clientId} ${topic} ${qos} ${receivedQoS}`
     const last = this.#last.get(stream) ?? -1
     if (id < last) {
-      if (this.#mayOvertake(publication)) return
+      if (this.#mayOvertake(publication) || (receivedQoS === 0 && this.#mayBeSecond(publication))) return
       this.#fail(
         'order',
         `${subscriber} gets message ${id} of ${client.plan.clientId} to ${topic} at QoS ${qos} after ${last}`,
@@ -288,6 +288,14 @@ export class Ledger {
    */
   #mayOvertake({ client: { plan }, atMs, acknowledgedMs }: Publication): boolean {
     return plan.version < 5 && this.#failsWithin(plan.broker, atMs, acknowledgedMs)
+  }
+
+  /**
+   * Whether the first of two may have been dropped: what has waited at QoS 0, and may have been sent, is dropped after a
+   * crash, and whoever had no acknowledgement before it sends the message again, behind the later ones that were kept.
+   */
+  #mayBeSecond({ arrivals, atMs }: Publication): boolean {
+    return arrivals.some(({ places }) => places.some(({ broker }) => this.#crashesAfter(broker, atMs)))
   }
 
   #checkCount(publication: Publication, arrivals: readonly Arrival[], { plan }: EndClient, count: number): void {
