@@ -91,8 +91,13 @@ test('--test-config warns about certificates with which a bridge cannot connect'
   const { code, out, err } = await run('--test-config', '-c', missing)
   assert.deepEqual([code, out], [0, `${missing} is fine.\n`])
   assert.match(err, /:2: bridge cloud cannot connect: bridge_cafile \/nowhere\/ca\.pem cannot be read: ENOENT/)
+  const noAuthority = bridge('bridge_cafile FOLDER/recado.conf')
+  assert.match(
+    (await run('--test-config', '-c', noAuthority)).err,
+    /:2: bridge cloud cannot connect: bridge_cafile \S+recado\.conf has no certificate: name a PEM file that has one$/m,
+  )
   const noKey = bridge(
-    'bridge_cafile FOLDER/recado.conf\nbridge_certfile FOLDER/recado.conf\nbridge_keyfile FOLDER/recado.conf',
+    'bridge_tls_use_os_certs true\nbridge_certfile FOLDER/recado.conf\nbridge_keyfile FOLDER/recado.conf',
   )
   assert.match(
     (await run('--test-config', '-c', noKey)).err,

@@ -53,7 +53,10 @@ function authoritiesOf({ cafile, capath, useOsCertificates }: BridgeTls): string
 function authorityIn(path: string): string {
   const text = contentOf('bridge_cafile', path)
   if (/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/.test(text)) return text
-  throw new MqttError('ERR_RECADO_BRIDGE_FILE', `bridge_cafile ${path} has no certificate: give a PEM file that has`)
+  throw new MqttError(
+    'ERR_RECADO_BRIDGE_FILE',
+    `bridge_cafile ${path} has no certificate: name a PEM file that has one`,
+  )
 }
 
 function authoritiesIn(path: string): string[] {
