@@ -33,11 +33,12 @@ const gzippedSizeOf = (name) =>
 // messages (1.5 KB), and names of errors that are not shortened (0.6 KB). 108 and 38 became 110 and 39 with a better "did you mean", and
 // the same checks for properties and listeners. 110 and 9.1 became 112 and 9.2, and 39 gzipped 40,
 // when errors said what to do (1.5 KB). 112 became 113 when the client named servers that
-// speak another protocol (TLS, HTTP, SSH).
-test('the browser bundle has no more than 113 KiB, 40 KiB gzipped', (t) => {
+// speak another protocol (TLS, HTTP, SSH). 113 and 40 became 115 and 41 when the decoder could put large packets together in
+// the buffers of a broker (1.7 KB).
+test('the browser bundle has no more than 115 KiB, 41 KiB gzipped', (t) => {
   t.diagnostic(`client.js: ${sizeOf('client.js')} bytes, ${gzippedSizeOf('client.js')} gzipped`)
-  assert.ok(sizeOf('client.js') <= 113 * 1024, `${sizeOf('client.js')} bytes`)
-  assert.ok(gzippedSizeOf('client.js') <= 40 * 1024, `${gzippedSizeOf('client.js')} bytes`)
+  assert.ok(sizeOf('client.js') <= 115 * 1024, `${sizeOf('client.js')} bytes`)
+  assert.ok(gzippedSizeOf('client.js') <= 41 * 1024, `${gzippedSizeOf('client.js')} bytes`)
 })
 
 test('a session store adds no more than 9.2 KiB', () => {

@@ -35,7 +35,7 @@ import {
   type QoS,
 } from './packets.ts'
 import { NO_PROPERTIES, type Properties } from './properties.ts'
-import { type RawProperties, scanPublishProperties } from './raw-properties.ts'
+import type { RawProperties, scanPublishProperties } from './raw-properties.ts'
 import { ReasonCode } from './reason-codes.ts'
 import { readConnect } from './server-packets.ts'
 import { CACHED_TOPIC_BYTES_MAX, type TopicCache } from './topic-cache.ts'
@@ -70,9 +70,10 @@ export interface DecoderOptions {
    */
   topicCache?: TopicCache
   /**
-   * Whether the properties of a PUBLISH stay bytes where they can (see `Publish.rawProperties`). Default false.
+   * Function that leaves the properties of a PUBLISH bytes where they can stay so (see `Publish.rawProperties`):
+   * `scanPublishProperties`. Default: they are decoded. A client does not need it, and has not got its code.
    */
-  rawProperties?: boolean
+  scanProperties?: typeof scanPublishProperties
   /** Buffers for large packets that arrive in pieces. Default: arrays that the garbage collector frees. */
   buffers?: PacketBuffers
 }
@@ -100,6 +101,7 @@ export class Decoder {
   readonly #strict: boolean
   /** Most bytes of properties that stay bytes; -1: none do. */
   readonly #rawPropertyBytesMax: number
+  readonly #scanProperties: typeof scanPublishProperties | null
   #version: ProtocolVersion
   /** Whether CONNECT (server) or CONNACK (client) has been read. */
   #connected: boolean
@@ -143,7 +145,8 @@ export class Decoder {
     this.#topicCache = options.topicCache ?? null
     this.controlPacketSize = options.controlPacketSize ?? PACKET_SIZE_MAX
     this.#strict = options.refuseDisallowedCodePoints ?? false
-    this.#rawPropertyBytesMax = options.rawProperties === true ? (options.propertySize ?? PACKET_SIZE_MAX) : -1
+    this.#rawPropertyBytesMax = options.propertySize ?? PACKET_SIZE_MAX
+    this.#scanProperties = options.scanProperties ?? null
     this.#cursor = new Cursor(options.propertySize ?? PACKET_SIZE_MAX, this.#strict, options.topicFiltersMax)
     this.#version = options.protocolVersion ?? 4
     this.#connected = options.isConnected ?? false
@@ -538,8 +541,8 @@ export class Decoder {
     if (this.#version === 5) {
       if (p < end && bytes[p] === 0) p++
       else {
-        const bytesMax = this.#rawPropertyBytesMax
-        if (bytesMax >= 0) raw = scanPublishProperties(bytes, p, end, bytesMax, this.#strict)
+        const scan = this.#scanProperties
+        if (scan !== null) raw = scan(bytes, p, end, this.#rawPropertyBytesMax, this.#strict)
         if (raw === null) {
           properties = this.#publishProperties(bytes, p, end)
           p = this.#cursor.position

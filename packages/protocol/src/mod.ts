@@ -76,7 +76,13 @@ export {
 } from './packets.ts'
 export { NO_PROPERTIES, type Properties, type PropertyDefinition, PropertyType, propertyById } from './properties.ts'
 export { propertyRules } from './property-rules.ts'
-export { type PropertySource, propertiesOf, RawProperties, userPropertyOf } from './raw-properties.ts'
+export {
+  type PropertySource,
+  propertiesOf,
+  RawProperties,
+  scanPublishProperties,
+  userPropertyOf,
+} from './raw-properties.ts'
 export { ConnectReturnCode, connectReturnCodeOf, ReasonCode, reasonCodeName } from './reason-codes.ts'
 export { Receiver } from './receiver.ts'
 export { Flow, type InFlight, Sender } from './sender.ts'

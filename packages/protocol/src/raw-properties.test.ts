@@ -7,7 +7,7 @@ import { encode, encodeProperties } from './encoder.ts'
 import { ProtocolError } from './errors.ts'
 import { PacketType, Publish } from './packets.ts'
 import { NO_PROPERTIES, type Properties } from './properties.ts'
-import { propertiesOf, userPropertyOf } from './raw-properties.ts'
+import { propertiesOf, scanPublishProperties, userPropertyOf } from './raw-properties.ts'
 import { connectBytes, wireCases } from './wire-cases.ts'
 
 type Options = { strict?: boolean; propertySize?: number; role?: 'server' | 'client' }
@@ -17,7 +17,7 @@ function decoderOf(rawProperties: boolean, { strict = false, propertySize, role 
     role,
     protocolVersion: 5,
     isConnected: true,
-    rawProperties,
+    ...(rawProperties ? { scanProperties: scanPublishProperties } : {}),
     refuseDisallowedCodePoints: strict,
     ...(propertySize === undefined ? {} : { propertySize }),
   })

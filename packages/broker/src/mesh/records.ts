@@ -6,7 +6,7 @@
  * (`message-records.ts`), behind flags and, at QoS 2, its identifier. Its time of expiry is by the clock of the sender,
  * whose time is in the head of the frame: `Decoded` has it by our own.
  */
-import { ByteWriter, Decoder, PacketType, TopicCache } from '@recado/protocol'
+import { ByteWriter, Decoder, PacketType, scanPublishProperties, TopicCache } from '@recado/protocol'
 import { Message } from '../core/base/message.ts'
 import type { ForwardId } from '../core/journal/forward.ts'
 import { messageBytes, readTime, writeMessage } from '../core/journal/message-records.ts'
@@ -130,5 +130,11 @@ export class MessageReader {
 
 function newDecoder(): Decoder {
   const topicCache = new TopicCache(256)
-  return new Decoder({ role: 'client', protocolVersion: 5, isConnected: true, topicCache, rawProperties: true })
+  return new Decoder({
+    role: 'client',
+    protocolVersion: 5,
+    isConnected: true,
+    topicCache,
+    scanProperties: scanPublishProperties,
+  })
 }

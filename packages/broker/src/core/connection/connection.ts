@@ -25,6 +25,7 @@ import {
   packetTypeName,
   ReasonCode,
   reasonCodeName,
+  scanPublishProperties,
   type TopicAliasReceiver,
   type TopicCache,
   UnsupportedProtocolVersionError,
@@ -167,7 +168,7 @@ export class Connection
       propertySize: this.limits.propertyBytesMax,
       topicFiltersMax: this.limits.packetFiltersMax,
       topicCache: parts.topicCache,
-      rawProperties: true,
+      scanProperties: scanPublishProperties,
       buffers: context.buffers,
       refuseDisallowedCodePoints: !context.options.allowControlCharacters,
     })

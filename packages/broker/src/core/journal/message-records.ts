@@ -14,6 +14,7 @@ import {
   encodeTopicField,
   type Publish,
   type QoS,
+  scanPublishProperties,
   TopicCache,
   writePublish,
 } from '@recado/protocol'
@@ -144,7 +145,13 @@ export function messageBytes(message: Message): number {
 /** Returns a decoder of stored packets; one that has thrown is dead. */
 function newDecoder(): Decoder {
   const topicCache = new TopicCache(256)
-  return new Decoder({ role: 'client', protocolVersion: 5, isConnected: true, topicCache, rawProperties: true })
+  return new Decoder({
+    role: 'client',
+    protocolVersion: 5,
+    isConnected: true,
+    topicCache,
+    scanProperties: scanPublishProperties,
+  })
 }
 
 /** Reads a message; `blocks`, where there are some, take its bytes. */
