@@ -3,58 +3,18 @@
  *
  * Ends with 1 at the first seed that fails, and says the line that replays it.
  */
-import { type ProgramOptions, runProgram, type Values, wholeNumber } from '../../program.ts'
-import { Coverage } from '../coverage.ts'
-import { runSeeds, summaryOf } from '../seeds.ts'
+import { runSeedProgram } from '../seed-program.ts'
 import { makePlan } from './plan.ts'
 import { runBridgePlan } from './run.ts'
 
-const usage = `Usage: npm run sim:bridge -- [--seeds N] [--from S] [--coverage] [--go-on]
-       npm run sim:bridge -- --seed S
-
-  --seeds N    so many seeds, one after the other (default 1000)
-  --from S     beginning with this one (default 1)
-  --coverage   prints how many runs reached each fault and event
-  --go-on      does not stop at the first seed that fails
-  --seed S     replays one seed and prints everything that happens`
-
-const options = {
-  seeds: { type: 'string', default: '1000' },
-  from: { type: 'string', default: '1' },
-  seed: { type: 'string' },
-  coverage: { type: 'boolean', default: false },
-  'go-on': { type: 'boolean', default: false },
-} as const satisfies ProgramOptions
-
-async function main(values: Values<typeof options>): Promise<number> {
-  if (values.seed !== undefined) return await replay(wholeNumber('seed', values.seed))
-  const coverage = new Coverage()
-  return await runSeeds({
-    from: wholeNumber('from', values.from),
-    count: wholeNumber('seeds', values.seeds),
-    goesOn: values['go-on'],
-    run: async (seed) => {
-      const result = await runBridgePlan(makePlan(seed), { cover: coverage.note })
-      coverage.runEnded()
-      return result
-    },
-    replayOf: (seed) => `npm run sim:bridge -- --seed ${seed}`,
-    ended: () => {
-      if (values.coverage) for (const [name, runs] of [...coverage.runs].sort()) console.log(`${name}: ${runs}`)
-    },
-  })
-}
-
-async function replay(seed: number): Promise<number> {
-  const plan = makePlan(seed)
-  console.log(`seed ${seed}: ${plan.shape}`)
-  for (const broker of plan.brokers) console.log(`broker ${JSON.stringify(broker)}`)
-  for (const bridge of plan.bridges) console.log(`bridge ${JSON.stringify(bridge)}`)
-  for (const client of plan.clients) console.log(`client ${JSON.stringify(client)}`)
-  const result = await runBridgePlan(plan, { trace: true })
-  for (const line of result.trace) console.log(line)
-  console.log(summaryOf(result))
-  return result.violations.length === 0 ? 0 : 1
-}
-
-process.exitCode = await runProgram(usage, options, main)
+process.exitCode = await runSeedProgram({
+  script: 'sim:bridge',
+  makePlan,
+  runPlan: runBridgePlan,
+  describe: ({ seed, shape, brokers, bridges, clients }) => [
+    `seed ${seed}: ${shape}`,
+    ...brokers.map((broker) => `broker ${JSON.stringify(broker)}`),
+    ...bridges.map((bridge) => `bridge ${JSON.stringify(bridge)}`),
+    ...clients.map((client) => `client ${JSON.stringify(client)}`),
+  ],
+})
