@@ -3,44 +3,18 @@
  * judge what it gets. A durable one keeps its session over connections and crashes of its Core; one that is not makes its
  * subscriptions anew with each connection.
  */
-import { Connection, type ConnectionHandler, type Environment, type Timer } from '@recado/client/low-level'
-import {
-  Connect,
-  Disconnect,
-  type Packet,
-  PacketType,
-  type Properties,
-  Puback,
-  Pubcomp,
-  Publish,
-  Pubrec,
-  Pubrel,
-  Subscribe,
-  Unsubscribe,
-} from '@recado/protocol'
-import { BridgeTransport } from '../bridge/bridge-transport.ts'
+import { Connect, Disconnect, type Packet, PacketType, type Publish, Subscribe, Unsubscribe } from '@recado/protocol'
+import type { BridgeTransport } from '../bridge/bridge-transport.ts'
 import type { Cable } from '../cable.ts'
-import type { Handle, Loop } from '../loop.ts'
+import { type Flight, FlowClient, type FlowWorld, type Outgoing, publishOf } from '../flow-client.ts'
 import type { ClientPlan, QoS } from './plan.ts'
 
 const NEVER_SECONDS = 0xffff_ffff
 /** Long: a client that nobody tells of the end of its connection is to be found out, and PINGREQ is no rest. */
 const KEEP_ALIVE_SECONDS = 600
 const RETRY_MS = 150
-const CONNACK_TIMEOUT_MS = 10_000
-/** Time after which a client gives up a connection on which no answer comes. */
-const PATIENCE_MS = 8_000
 /** Packet Identifiers of SUBSCRIBE and UNSUBSCRIBE. */
 const CHANGE_IDS = 40_000
-
-/** A message to publish. */
-export interface Outgoing {
-  readonly id: number
-  readonly topic: string
-  readonly payload: Uint8Array
-  readonly qos: QoS
-  readonly properties: Properties
-}
 
 /** A subscription to be made, or ended. */
 export interface Change {
@@ -50,8 +24,7 @@ export interface Change {
   readonly noLocal: boolean
 }
 
-export interface ClientWorld {
-  readonly loop: Loop
+export interface ClientWorld extends FlowWorld {
   dial(client: MeshClient, transport: BridgeTransport): Cable | null
   /** A new session begins; `isSame`: the client goes on with the one that it had. */
   connected(client: MeshClient, isSame: boolean): void
@@ -59,35 +32,17 @@ export interface ClientWorld {
   /** No CONNACK has come for long to a CONNECT of this time. */
   unanswered(client: MeshClient, dialledMs: number): void
   sent(id: number): void
-  acknowledged(id: number): void
-  refused(id: number): void
   changing(client: MeshClient, change: Change): void
   /** `qos`: as it was granted; null when it has ended. */
   changed(client: MeshClient, change: Change): void
   received(client: MeshClient, publish: Publish): void
-  failed(checker: string, text: string): void
 }
 
-interface Flight {
-  readonly message: Outgoing
-  isReleased: boolean
-}
-
-export class MeshClient implements ConnectionHandler {
+export class MeshClient extends FlowClient {
   readonly plan: ClientPlan
   readonly #world: ClientWorld
-  readonly #environment: Environment
-  readonly #window: number
-  #connection: Connection | null = null
   #cable: Cable | null = null
-  #isUp = false
-  #hadSession = false
-  #isStopped = false
   #awayUntilMs = 0
-  #timeout: Timer | null = null
-  readonly #waiting: Outgoing[] = []
-  readonly #flights: Map<number, Flight> = new Map()
-  readonly #received: Set<number> = new Set()
   /** Changes that have not been answered, the first on its way. */
   #changes: Change[] = []
   #isChanging = false
@@ -96,77 +51,52 @@ export class MeshClient implements ConnectionHandler {
   readonly #subscriptions: Map<string, Change> = new Map()
   /** Acknowledgements that it holds back; null for none. */
   #held: Packet[] | null = null
-  #answers = 0
-  #nextId = 1
 
   constructor(plan: ClientPlan, receiveMaximum: number, world: ClientWorld) {
+    super(
+      {
+        version: plan.version,
+        keepAliveSeconds: KEEP_ALIVE_SECONDS,
+        retryMs: RETRY_MS,
+        window: Math.min(plan.window, receiveMaximum),
+        packetIdMax: CHANGE_IDS - 1,
+      },
+      world,
+    )
     this.plan = plan
-    this.#window = Math.min(plan.window, receiveMaximum)
     this.#world = world
-    const { loop } = world
-    this.#environment = {
-      dial: () => Promise.reject(new Error('never called')),
-      now: () => loop.nowMs,
-      setTimer: (callback, ms) => loop.after(ms, callback) as Timer,
-      clearTimer: (timer) => loop.cancel(timer as Handle),
-      defer: (callback) => loop.defer(callback),
-      random: () => 0.5,
-    }
-  }
-
-  get isConnected(): boolean {
-    return this.#isUp
   }
 
   /** Messages and changes that are not acknowledged. */
-  get unfinished(): number {
-    return this.#waiting.length + this.#flights.size + this.#changes.length
+  override get unfinished(): number {
+    return super.unfinished + this.#changes.length
   }
 
-  connect(): void {
-    if (this.#connection !== null || this.#isStopped) return
-    const { loop } = this.#world
-    const transport = new BridgeTransport(
-      loop,
-      () => false,
-      () => {},
-    )
-    const cable = loop.nowMs < this.#awayUntilMs ? null : this.#world.dial(this, transport)
-    if (cable === null) {
-      loop.after(RETRY_MS, () => this.connect())
-      return
-    }
-    transport.cable = cable
-    this.#cable = cable
+  protected override dial(transport: BridgeTransport): Cable | null {
+    if (this.#world.loop.nowMs < this.#awayUntilMs) return null
+    const cable = this.#world.dial(this, transport)
+    if (cable !== null) this.#cable = cable
+    return cable
+  }
+
+  protected override makeConnect(): Connect {
     const { version, clientId, isDurable } = this.plan
-    const connection = new Connection(transport, this.#environment, version, 268_435_460, null, this)
-    this.#connection = connection
-    connection.start()
-    const isKept = version === 5 && isDurable
-    connection.send(
-      new Connect({
-        ...{ protocolVersion: version, cleanStart: !isDurable, keepAliveSeconds: KEEP_ALIVE_SECONDS, clientId },
-        ...(isKept ? { properties: { sessionExpiryIntervalSeconds: NEVER_SECONDS } } : {}),
-      }),
-    )
-    const dialledMs = loop.nowMs
-    this.#timeout = this.#environment.setTimer(() => {
-      if (this.#isUp) return
-      this.#world.unanswered(this, dialledMs)
-      connection.destroy()
-    }, CONNACK_TIMEOUT_MS)
+    return new Connect({
+      ...{ protocolVersion: version, cleanStart: !isDurable, keepAliveSeconds: KEEP_ALIVE_SECONDS, clientId },
+      ...(version === 5 && isDurable ? { properties: { sessionExpiryIntervalSeconds: NEVER_SECONDS } } : {}),
+    })
+  }
+
+  protected override unanswered(dialledMs: number): void {
+    this.#world.unanswered(this, dialledMs)
   }
 
   // --- what it is told to do ----------------------------------------------------------------------------------------
 
-  publish(message: Outgoing): void {
-    if (message.qos > 0) {
-      this.#waiting.push(message)
-      this.#send()
-    } else if (this.#isUp) {
-      this.#world.sent(message.id)
-      this.#connection!.send(publishOf(message, 0, false))
-    }
+  protected override publishOnce(message: Outgoing): void {
+    if (!this.isUp) return
+    this.#world.sent(message.id)
+    this.connection!.send(publishOf(message, 0, false))
   }
 
   change(change: Change): void {
@@ -183,9 +113,9 @@ export class MeshClient implements ConnectionHandler {
   /** Disconnects, and comes back later. */
   leave(ms: number): void {
     this.#awayUntilMs = this.#world.loop.nowMs + ms
-    if (!this.#isUp) return
-    this.#connection!.send(new Disconnect(0))
-    this.#connection!.destroy()
+    if (!this.isUp) return
+    this.connection!.send(new Disconnect(0))
+    this.connection!.destroy()
   }
 
   /** Acknowledges nothing for a while. */
@@ -197,7 +127,7 @@ export class MeshClient implements ConnectionHandler {
   release(): void {
     const held = this.#held
     this.#held = null
-    if (this.#isUp) for (const packet of held ?? []) this.#connection!.send(packet)
+    if (this.isUp) for (const packet of held ?? []) this.connection!.send(packet)
   }
 
   calm(): void {
@@ -205,33 +135,21 @@ export class MeshClient implements ConnectionHandler {
     this.release()
   }
 
-  stop(): void {
-    this.#isStopped = true
-    this.#connection?.destroy()
-  }
-
   // --- what it sends ------------------------------------------------------------------------------------------------
 
-  #send(): void {
-    while (this.#isUp && this.#flights.size < this.#window && this.#waiting.length > 0) {
-      const message = this.#waiting.shift()!
-      do this.#nextId = (this.#nextId % (CHANGE_IDS - 1)) + 1
-      while (this.#flights.has(this.#nextId))
-      this.#flights.set(this.#nextId, { message, isReleased: false })
-      this.#world.sent(message.id)
-      this.#connection!.send(publishOf(message, this.#nextId, false))
-    }
+  protected override sent(id: number): void {
+    this.#world.sent(id)
   }
 
   #sendChange(): void {
     const change = this.#changes[0]
-    if (change === undefined || !this.#isUp || this.#isChanging) return
+    if (change === undefined || !this.isUp || this.#isChanging) return
     this.#isChanging = true
     this.#changeId = CHANGE_IDS + ((this.#changeId + 1) % 1_000)
     this.#world.changing(this, change)
     const { topicFilter, qos, noLocal } = change
     const isV5 = this.plan.version === 5
-    this.#connection!.send(
+    this.connection!.send(
       qos === null
         ? new Unsubscribe(this.#changeId, [topicFilter])
         : new Subscribe(this.#changeId, [
@@ -240,57 +158,20 @@ export class MeshClient implements ConnectionHandler {
     )
   }
 
-  #answer(packet: Packet): void {
+  protected override answer(packet: Packet): void {
     if (this.#held !== null) this.#held.push(packet)
-    else this.#connection!.send(packet)
+    else super.answer(packet)
   }
 
   // --- what comes ---------------------------------------------------------------------------------------------------
 
-  handlePacket(packet: Packet): void {
-    const connection = this.#connection!
-    switch (packet.type) {
-      case PacketType.CONNACK:
-        if (packet.reasonCode !== 0) connection.destroy()
-        else this.#accepted(packet.sessionPresent)
-        return
-      case PacketType.SUBACK:
-        this.#changed(packet.packetId, packet.reasonCodes[0]!)
-        return
-      case PacketType.UNSUBACK:
-        this.#changed(packet.packetId, 0)
-        return
-      case PacketType.PUBLISH:
-        this.#handlePublish(packet)
-        return
-      case PacketType.PUBREL:
-        this.#received.delete(packet.packetId)
-        this.#answer(new Pubcomp(packet.packetId))
-        return
-      case PacketType.PUBACK:
-        this.#answers++
-        this.#finished(packet.packetId, packet.reasonCode)
-        return
-      case PacketType.PUBREC: {
-        const flight = this.#flights.get(packet.packetId)
-        if (packet.reasonCode >= 0x80) {
-          this.#finished(packet.packetId, packet.reasonCode)
-          return
-        }
-        if (flight !== undefined && !flight.isReleased) {
-          flight.isReleased = true
-          this.#world.acknowledged(flight.message.id)
-        }
-        connection.send(new Pubrel(packet.packetId))
-        return
-      }
-      case PacketType.PUBCOMP:
-        this.#answers++
-        this.#flights.delete(packet.packetId)
-        this.#send()
-        return
-      default:
-    }
+  protected override handleChange(packet: Packet): void {
+    if (packet.type === PacketType.SUBACK) this.#changed(packet.packetId, packet.reasonCodes[0]!)
+    else if (packet.type === PacketType.UNSUBACK) this.#changed(packet.packetId, 0)
+  }
+
+  protected override handOver(publish: Publish): void {
+    this.#world.received(this, publish)
   }
 
   #changed(packetId: number, reasonCode: number): void {
@@ -302,9 +183,9 @@ export class MeshClient implements ConnectionHandler {
     const change = this.#changes[0]!
     if (reasonCode >= 0x80) {
       // The disk fails: again later.
-      const connection = this.#connection
+      const connection = this.connection
       this.#world.loop.after(RETRY_MS, () => {
-        if (this.#connection === connection) this.#sendChange()
+        if (this.connection === connection) this.#sendChange()
       })
       return
     }
@@ -315,75 +196,36 @@ export class MeshClient implements ConnectionHandler {
     this.#sendChange()
   }
 
-  #finished(packetId: number, reasonCode: number): void {
-    const flight = this.#flights.get(packetId)
-    if (flight === undefined) return
-    this.#flights.delete(packetId)
-    if (reasonCode >= 0x80) this.#world.refused(flight.message.id)
-    else this.#world.acknowledged(flight.message.id)
-    this.#send()
-  }
-
-  #accepted(isPresent: boolean): void {
-    const connection = this.#connection!
+  protected override checkSession(isPresent: boolean, hadSession: boolean): void {
     const { isDurable, version, clientId } = this.plan
-    if (this.#hadSession && isDurable && !isPresent && version > 3)
+    if (hadSession && isDurable && !isPresent && version > 3)
       this.#world.failed('sessions', `the session of ${clientId} is gone`)
     if (!isDurable && isPresent) this.#world.failed('sessions', `the session of ${clientId} was to end`)
-    const isSame = this.#hadSession && isDurable
-    this.#hadSession = true
-    this.#isUp = true
+  }
+
+  protected override established(hadSession: boolean): void {
+    const { isDurable } = this.plan
     this.#isChanging = false
-    connection.establish(this, KEEP_ALIVE_SECONDS)
-    this.#world.connected(this, isSame)
-    if (!isDurable) {
-      this.#changes = [...this.#subscriptions.values()]
-      this.#received.clear()
-    }
-    this.#watch(connection, this.#answers, this.#flights.size > 0)
-    for (const [packetId, flight] of this.#flights) this.#sendAgain(connection, packetId, flight)
-    this.#sendChange()
-    this.#send()
+    this.#world.connected(this, hadSession && isDurable)
+    if (isDurable) return
+    this.#changes = [...this.#subscriptions.values()]
+    this.received.clear()
   }
 
-  #sendAgain(connection: Connection, packetId: number, { message, isReleased }: Flight): void {
+  protected override sendAgain(packetId: number, flight: Flight): void {
+    if (this.plan.isDurable) super.sendAgain(packetId, flight)
     // Its session is a new one: the message is too, and one that was acknowledged is done with.
-    if (!this.plan.isDurable && isReleased) this.#flights.delete(packetId)
-    else connection.send(isReleased ? new Pubrel(packetId) : publishOf(message, packetId, this.plan.isDurable))
+    else if (flight.isReleased) this.flights.delete(packetId)
+    else this.connection!.send(publishOf(flight.message, packetId, false))
   }
 
-  /** Ends a connection on which no answer has come for a while. `hasWaited`: some was owed at the beginning of it. */
-  #watch(connection: Connection, answersBefore: number, hasWaited: boolean): void {
-    this.#world.loop.after(PATIENCE_MS, () => {
-      if (this.#connection !== connection) return
-      const isOwed = this.#flights.size > 0
-      if (isOwed && hasWaited && this.#answers === answersBefore) connection.destroy()
-      else this.#watch(connection, this.#answers, isOwed)
-    })
+  protected override resumed(): void {
+    this.#sendChange()
   }
 
-  #handlePublish(publish: Publish): void {
-    const { qos, packetId } = publish
-    if (qos < 2 || !this.#received.has(packetId)) this.#world.received(this, publish)
-    if (qos === 1) this.#answer(new Puback(packetId))
-    if (qos < 2) return
-    this.#received.add(packetId)
-    this.#answer(new Pubrec(packetId))
-  }
-
-  handleDrain(): void {}
-
-  handleClosed(): void {
-    this.#connection = null
+  protected override closed(wasUp: boolean): void {
     this.#cable = null
-    if (this.#isUp) this.#world.disconnected(this)
-    this.#isUp = false
+    if (wasUp) this.#world.disconnected(this)
     if (this.#held !== null) this.#held = []
-    if (this.#timeout !== null) this.#environment.clearTimer(this.#timeout)
-    this.#world.loop.after(RETRY_MS, () => this.connect())
   }
-}
-
-function publishOf({ topic, payload, qos, properties }: Outgoing, packetId: number, dup: boolean): Publish {
-  return Publish.of({ topic, payload, qos, retain: false, dup, packetId, properties })
 }

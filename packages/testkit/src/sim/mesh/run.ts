@@ -244,7 +244,7 @@ class Run {
     const publication = this.judge.publish(publisher, topic, qos, bytes, expiry !== null)
     this.#line?.(`* ${publisher.plan.clientId} publishes message ${publication.id} to ${topic} at QoS ${qos}`)
     publisher.publish({
-      ...{ id: publication.id, topic, qos },
+      ...{ id: publication.id, topic, qos, retain: false },
       payload: new TextEncoder().encode(publication.text),
       properties: {
         ...(isV5 && { userProperties: [['id', String(publication.id)]] }),
