@@ -233,20 +233,7 @@ export class Message implements ApplicationMessage {
 
   /** Returns a message from the store; the payload is its own. */
   static restored(publish: Publish, expiresAtMs: number): Message {
-    const message = new Message(
-      publish.topic,
-      publish.topicField,
-      publish.qos,
-      publish.retain,
-      passedOn(publish.properties),
-      expiresAtMs,
-      null,
-      publish.buffer,
-      publish.payloadStart,
-      publish.payloadEnd,
-      false,
-      publish.rawProperties,
-    )
+    const message = Message.#sentOn(publish, expiresAtMs, false)
     message.hasDisallowedCodePoint =
       publish.rawProperties?.hasDisallowedCodePoint === true || isAnyDisallowed(publish.topic, publish.properties)
     return message.keep()
@@ -254,7 +241,14 @@ export class Message implements ApplicationMessage {
 
   /** Returns a message that another Core has forwarded; the payload is borrowed from its frame. */
   static forwarded(publish: Publish, expiresAtMs: number): Message {
-    const message = new Message(
+    const message = Message.#sentOn(publish, expiresAtMs, true)
+    message.forward = ARRIVED
+    return message
+  }
+
+  /** Makes a message of a PUBLISH that a broker has written, to its store or to another Core: nobody here has sent it. */
+  static #sentOn(publish: Publish, expiresAtMs: number, borrowed: boolean): Message {
+    return new Message(
       publish.topic,
       publish.topicField,
       publish.qos,
@@ -265,11 +259,9 @@ export class Message implements ApplicationMessage {
       publish.buffer,
       publish.payloadStart,
       publish.payloadEnd,
-      true,
+      borrowed,
       publish.rawProperties,
     )
-    message.forward = ARRIVED
-    return message
   }
 
   /** Properties that are passed on: without Topic Alias, Subscription Identifier and Message Expiry Interval. */
